@@ -1,0 +1,271 @@
+"""
+The configuration: frozen dataclasses, defaults in one place, TOML states differences.
+
+Every key has its unit in its name. An unknown key, a wrong type or a value out of its
+bounds is a ConfigError that names the key; nothing is adjusted silently. Secrets come
+from the environment only. ``configs/default.toml`` lists every key with its meaning.
+"""
+
+import dataclasses
+import math
+import os
+import tomllib
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from assistant.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Closed interval that a number must lie in."""
+
+    low: float
+    high: float = math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """The one port: page, HTTP routes and WebSocket."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Bounds(0, 65535)] = 8000
+    tls: Literal["off", "self-signed"] = "off"
+    allowed_origins: tuple[str, ...] = ()
+    max_sessions: Annotated[int, Bounds(1, 10_000)] = 64
+    session_max_s: Annotated[float, Bounds(1, 86_400)] = 3600.0
+    send_deadline_s: Annotated[float, Bounds(0.1, 60)] = 5.0
+    max_outbox_bytes: Annotated[int, Bounds(65_536)] = 2 * 2**20
+    max_message_bytes: Annotated[int, Bounds(65_536, 2**28)] = 24 * 2**20
+    drain_s: Annotated[float, Bounds(0, 600)] = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """The engine process: which model, where, and how much of the machine."""
+
+    model: str = "demo"
+    backend: Literal["native", "transformers"] = "native"
+    device: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    threads: Annotated[int, Bounds(0, 1024)] = 0
+    adapters: str = ""
+    num_slots: Annotated[int, Bounds(1, 4096)] = 8
+    max_sequence_tokens: Annotated[int, Bounds(64, 4096)] = 4096
+    prefill_chunk_tokens: Annotated[int, Bounds(16, 4096)] = 512
+    max_audio_s: Annotated[float, Bounds(1, 1800)] = 1800.0
+    max_image_pixels: Annotated[int, Bounds(4096)] = 24_000_000
+    start_timeout_s: Annotated[float, Bounds(1)] = 600.0
+    hang_timeout_s: Annotated[float, Bounds(0.5)] = 30.0
+    admission_timeout_s: Annotated[float, Bounds(0.1)] = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VadConfig:
+    """Which network judges 32 ms windows of audio."""
+
+    engine: Literal["silero", "webrtc"] = "silero"
+    webrtc_aggressiveness: Annotated[int, Bounds(0, 3)] = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointingConfig:
+    """When an utterance starts and when it is over (defaults a session may override)."""
+
+    threshold: Annotated[float, Bounds(0, 1)] = 0.5
+    hysteresis: Annotated[float, Bounds(0, 0.5)] = 0.15
+    start_ms: Annotated[int, Bounds(0, 1000)] = 64
+    prefix_padding_ms: Annotated[int, Bounds(0, 5000)] = 300
+    soft_silence_ms: Annotated[int, Bounds(32, 5000)] = 200
+    silence_duration_ms: Annotated[int, Bounds(32, 10_000)] = 500
+    max_utterance_s: Annotated[float, Bounds(1, 1800)] = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairingConfig:
+    """Which camera frames an utterance gets."""
+
+    frames_per_turn: Annotated[int, Bounds(0, 16)] = 1
+    freshness_s: Annotated[float, Bounds(0, 3600)] = 3.0
+    after_end_s: Annotated[float, Bounds(0, 5)] = 0.25
+    min_sharpness: Annotated[float, Bounds(0)] = 0.0
+    min_novelty: Annotated[float, Bounds(0, 1)] = 0.04
+    ring_frames: Annotated[int, Bounds(1, 256)] = 32
+    live_max_crops: Annotated[int, Bounds(1, 36)] = 1
+    photo_max_crops: Annotated[int, Bounds(1, 36)] = 4
+    max_prompt_images: Annotated[int, Bounds(1, 64)] = 4
+    keep_prompt_images: Annotated[int, Bounds(0, 64)] = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyConfig:
+    """How replies are drawn (defaults a session may override)."""
+
+    instructions: str = "You are a helpful assistant."
+    max_output_tokens: Annotated[int, Bounds(1, 4096)] = 512
+    temperature: Annotated[float, Bounds(0, 2)] = 0.0
+    top_p: Annotated[float, Bounds(0.01, 1)] = 1.0
+    seed: Annotated[int, Bounds(0, 2**63 - 1)] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsConfig:
+    """Bounds of what one client may send; every one has a clear error."""
+
+    audio_buffer_s: Annotated[float, Bounds(1, 1800)] = 300.0
+    audio_append_bytes: Annotated[int, Bounds(1024, 2**28)] = 15 * 2**20
+    image_bytes: Annotated[int, Bounds(1024, 2**28)] = 8 * 2**20
+    image_pixels: Annotated[int, Bounds(4096)] = 24_000_000
+    image_side_ratio: Annotated[float, Bounds(1)] = 200.0
+    conversation_items: Annotated[int, Bounds(2)] = 2000
+    text_chars: Annotated[int, Bounds(16)] = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogConfig:
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The effective configuration of one service."""
+
+    server: ServerConfig = field(default_factory=ServerConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    vad: VadConfig = field(default_factory=VadConfig)
+    endpointing: EndpointingConfig = field(default_factory=EndpointingConfig)
+    pairing: PairingConfig = field(default_factory=PairingConfig)
+    reply: ReplyConfig = field(default_factory=ReplyConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+
+
+SECTIONS: dict[str, type] = {f.name: f.default_factory for f in dataclasses.fields(Config)}  # type: ignore[misc]  # every field has a class as its factory
+
+API_KEYS_VARIABLE = "ASSISTANT_API_KEYS"
+
+
+def api_keys(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Return the accepted bearer keys (comma-separated); none means: accept anyone."""
+    value = environment.get(API_KEYS_VARIABLE, "")
+    return tuple(key for key in (part.strip() for part in value.split(",")) if key)
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """A configuration and where each of its values came from."""
+
+    config: Config
+    origins: dict[str, str]
+    """``"section.key"`` to ``"default"``, a file's path or a command-line option."""
+
+    def rows(self) -> Iterator[tuple[str, object, str]]:
+        """Yield (key, value, origin) for every key."""
+        for section in dataclasses.fields(self.config):
+            values = getattr(self.config, section.name)
+            for key in dataclasses.fields(values):
+                name = f"{section.name}.{key.name}"
+                yield name, getattr(values, key.name), self.origins[name]
+
+
+def load(
+    file: Path | None = None, options: Mapping[str, tuple[str, object]] | None = None
+) -> Effective:
+    """
+    Build the effective configuration: defaults, then the file, then options.
+
+    Args:
+        file: A TOML file, or None for the defaults.
+        options: ``"section.key"`` to (option name as typed, value).
+
+    Raises:
+        ConfigError: The file cannot be read, or a key or value in it is wrong.
+    """
+    values: dict[str, tuple[object, str]] = {}
+    if file is not None:
+        for name, value in _read_toml(file):
+            values[name] = (value, str(file))
+    for name, (option, value) in (options or {}).items():
+        values[name] = (value, option)
+
+    origins: dict[str, str] = {}
+    sections: dict[str, Any] = {}
+    for section, kind in SECTIONS.items():
+        hints = typing.get_type_hints(kind, include_extras=True)
+        given: dict[str, Any] = {}
+        for key in dataclasses.fields(kind):
+            name = f"{section}.{key.name}"
+            if name in values:
+                value, origin = values.pop(name)
+                given[key.name] = _checked(name, value, hints[key.name], origin)
+                origins[name] = origin
+            else:
+                origins[name] = "default"
+        sections[section] = kind(**given)
+    for name, (_, origin) in values.items():
+        raise ConfigError(f"{origin}: unknown key {name!r}")
+    config = Config(**sections)
+    _check_together(config)
+    return Effective(config, origins)
+
+
+def _read_toml(file: Path) -> Iterator[tuple[str, object]]:
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: {error}") from error
+    for section, table in document.items():
+        if section not in SECTIONS or not isinstance(table, dict):
+            raise ConfigError(f"{file}: unknown key {section!r}")
+        for key, value in table.items():
+            yield f"{section}.{key}", value
+
+
+def _checked(name: str, value: object, hint: Any, origin: str) -> object:
+    """Return ``value`` as the field's type, or say what is wrong with it."""
+    bounds = None
+    if typing.get_origin(hint) is Annotated:
+        hint, bounds = typing.get_args(hint)
+    if typing.get_origin(hint) is Literal:
+        choices = typing.get_args(hint)
+        if value not in choices:
+            listed = ", ".join(repr(choice) for choice in choices)
+            raise ConfigError(f"{origin}: {name} = {value!r}, must be one of {listed}")
+        return value
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple) or not all(
+            isinstance(v, str) for v in value
+        ):
+            raise ConfigError(f"{origin}: {name} = {value!r}, must be a list of strings")
+        return tuple(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not hint:
+        raise ConfigError(f"{origin}: {name} = {value!r}, must be of type {hint.__name__}")
+    if bounds is not None:
+        assert isinstance(value, int | float)
+        # Written so that NaN, which compares false with everything, is refused too.
+        if not bounds.low <= value <= bounds.high:
+            raise ConfigError(
+                f"{origin}: {name} = {value}, must be from {bounds.low} to {bounds.high}"
+            )
+    return value
+
+
+def _check_together(config: Config) -> None:
+    """Refuse values that are fine alone and wrong together."""
+    if config.pairing.keep_prompt_images > config.pairing.max_prompt_images:
+        raise ConfigError(
+            f"pairing.keep_prompt_images = {config.pairing.keep_prompt_images}, must not "
+            f"exceed pairing.max_prompt_images = {config.pairing.max_prompt_images}"
+        )
+    if config.reply.max_output_tokens >= config.engine.max_sequence_tokens:
+        raise ConfigError(
+            f"reply.max_output_tokens = {config.reply.max_output_tokens}, must be below "
+            f"engine.max_sequence_tokens = {config.engine.max_sequence_tokens}"
+        )

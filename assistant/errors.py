@@ -1,0 +1,62 @@
+"""
+Every exception this package raises on purpose:
+
+* AssistantError
+    * ConfigError       a configuration file, option or environment variable is wrong
+    * MediaError        a picture or a recording cannot be used
+    * CheckpointError   a model folder is missing, incomplete or of a kind we refuse
+    * ProtocolError     the peer on the engine link broke the link protocol
+    * EngineError
+        * RequestRefused   one request cannot be served; carries a stable code
+        * EngineGone       the engine process is no longer there
+
+Anything else that escapes is a bug: let it, with its traceback.
+"""
+
+
+class AssistantError(Exception):
+    """Base class of the exceptions raised on purpose."""
+
+
+class ConfigError(AssistantError):
+    """A configuration file, option or environment variable is wrong."""
+
+
+class MediaError(AssistantError):
+    """
+    A picture or a recording cannot be used.
+
+    ``code`` is the error code a client sees (``image_too_large``, …).
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class CheckpointError(AssistantError):
+    """A model folder is missing, incomplete or of a kind we refuse to load."""
+
+
+class ProtocolError(AssistantError):
+    """The peer on the engine link broke the link protocol."""
+
+
+class EngineError(AssistantError):
+    """The engine could not do what was asked."""
+
+
+class RequestRefused(EngineError):
+    """
+    One request cannot be served; everything else goes on.
+
+    ``code`` is stable: ``context_length_exceeded``, ``no_free_slot``, ….
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class EngineGone(EngineError):
+    """The engine process is no longer there."""

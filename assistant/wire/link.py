@@ -1,0 +1,275 @@
+"""
+Messages between a gateway and the engine, and their framing on the Unix socket.
+
+Knows bytes and messages; knows no socket, no tensor and no conversation. A frame is a
+4-byte little-endian length followed by one msgpack document.
+
+A *sequence* is what the model has read for one conversation: append-only, with marks.
+The gateway numbers sequences, marks and generations; the link is ordered, so no verb
+needs an answer before the next one may be sent.
+
+=========  ==========================================================================
+Open       reserve a sequence under one adapter
+Append     add parts at the end; each is encoded and prefilled as it arrives
+Mark       remember the present end under a number
+Rollback   cut the sequence back to a mark (marks after it are forgotten)
+Generate   sample a reply from the present end; its tokens become part of the sequence
+Cancel     stop a generation and keep only its first ``num_kept`` tokens
+Close      free the sequence
+=========  ==========================================================================
+
+The stop token of a reply never enters the sequence; the gateway appends ``<|end|>``.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from assistant.errors import ProtocolError
+
+Adapter = Literal["none", "speech", "vision"]
+"""Which LoRA is merged into the decoder; fixed for the life of a sequence."""
+
+Control = Literal["system", "user", "assistant", "end", "tool", "tool_end", "tool_call",
+                  "tool_call_end", "tool_response"]  # fmt: skip
+"""A control token by name. User text can never become one."""
+
+MAX_MESSAGE_BYTES = 128 * 2**20  # 30 minutes of float32 audio at 16 kHz are 115 MB
+_LENGTH = struct.Struct("<I")
+
+
+class Message(msgspec.Struct, tag=True, array_like=True):
+    """Base of everything that crosses the link."""
+
+
+# --- parts of a prompt -----------------------------------------------------------------
+
+
+class TextPart(Message):
+    """Plain text. Control tokens written in it stay plain text."""
+
+    text: str
+
+
+class ControlPart(Message):
+    """One control token."""
+
+    token: Control
+
+
+class TokensPart(Message):
+    """Token ids as an earlier generation produced them."""
+
+    ids: list[int]
+
+
+class ImagePart(Message):
+    """One encoded picture (JPEG, PNG or WebP, as its sender sent it)."""
+
+    data: bytes
+    max_crops: int
+    """Bound of the dynamic-HD grid; 1 for live camera frames."""
+
+
+class AudioPart(Message):
+    """One clip: float32 little-endian mono samples at 16 kHz in [-1, 1]."""
+
+    samples: bytes
+
+
+Part = TextPart | ControlPart | TokensPart | ImagePart | AudioPart
+
+
+class Sampling(Message, kw_only=True):
+    """How a reply is drawn from the logits."""
+
+    max_tokens: int
+    temperature: float = 0.0
+    """0 takes the most probable token."""
+    top_p: float = 1.0
+    seed: int = 0
+
+
+# --- gateway to engine -----------------------------------------------------------------
+
+
+class Open(Message):
+    sequence: int
+    adapter: Adapter
+
+
+class Append(Message):
+    sequence: int
+    parts: list[Part]
+
+
+class Mark(Message):
+    sequence: int
+    mark: int
+
+
+class Rollback(Message):
+    sequence: int
+    mark: int
+
+
+class Generate(Message):
+    sequence: int
+    generation: int
+    """Unique per sequence; every answer repeats it."""
+    sampling: Sampling
+
+
+class Cancel(Message):
+    sequence: int
+    generation: int
+    num_kept: int
+    """Tokens of the reply that stay in the sequence: those the gateway has seen."""
+
+
+class Close(Message):
+    sequence: int
+
+
+class Ping(Message):
+    nonce: int
+
+
+Order = Open | Append | Mark | Rollback | Generate | Cancel | Close | Ping
+
+# --- engine to gateway -----------------------------------------------------------------
+
+
+class Ready(Message, kw_only=True):
+    """Sent once per connection, when a turn would be answered without further loading."""
+
+    model: str
+    device: str
+    dtype: str
+    max_sequence_tokens: int
+    num_slots: int
+    is_meaningless: bool
+    """The weights are random: replies show that the path works and nothing else."""
+
+
+class Appended(Message, kw_only=True):
+    """An ``Append`` has been prefilled."""
+
+    sequence: int
+    num_tokens: int
+    """Length of the sequence now."""
+    num_text: int
+    num_image: int
+    num_audio: int
+    """Tokens that this ``Append`` added, by kind."""
+
+
+class Admitted(Message):
+    """A generation left the queue; its first token is the next thing computed."""
+
+    sequence: int
+    generation: int
+
+
+class Token(Message):
+    """One step of a reply. ``text`` may be empty while a character is incomplete."""
+
+    sequence: int
+    generation: int
+    ids: list[int]
+    text: str
+
+
+class Finished(Message, kw_only=True):
+    """The end of a generation; sent exactly once unless ``Failed`` was."""
+
+    sequence: int
+    generation: int
+    reason: Literal["stop", "length", "cancelled"]
+    text: str
+    """What detokenisation still held back; append it to the reply."""
+    num_prompt: int
+    num_cached: int
+    """Of the prompt tokens, those that needed no new prefill since the last reply."""
+    num_output: int
+
+
+class Failed(Message, kw_only=True):
+    """
+    A request could not be served.
+
+    With a generation: that generation is over. Without: an ``Append`` was refused as a
+    whole; the sequence refuses everything but ``Rollback`` and ``Close`` from then on.
+    """
+
+    sequence: int
+    generation: int | None
+    code: str
+    message: str
+
+
+class Pong(Message):
+    nonce: int
+
+
+Report = Ready | Appended | Admitted | Token | Finished | Failed | Pong
+
+_encoder = msgspec.msgpack.Encoder()
+_order_decoder: msgspec.msgpack.Decoder[Order] = msgspec.msgpack.Decoder(Order)
+_report_decoder: msgspec.msgpack.Decoder[Report] = msgspec.msgpack.Decoder(Report)
+
+
+def encode(message: Order | Report) -> bytes:
+    """Return one frame, length included."""
+    payload = _encoder.encode(message)
+    if len(payload) > MAX_MESSAGE_BYTES:
+        raise ProtocolError(
+            f"link message has {len(payload)} bytes, the bound is {MAX_MESSAGE_BYTES}"
+        )
+    return _LENGTH.pack(len(payload)) + payload
+
+
+def decode_order(payload: bytes | bytearray | memoryview) -> Order:
+    """Decode what a gateway sent (one frame without its length)."""
+    try:
+        return _order_decoder.decode(payload)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"not an order: {error}") from error
+
+
+def decode_report(payload: bytes | bytearray | memoryview) -> Report:
+    """Decode what the engine sent (one frame without its length)."""
+    try:
+        return _report_decoder.decode(payload)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"not a report: {error}") from error
+
+
+class Deframer:
+    """Cut a byte stream into the payloads of its frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def receive_data(self, data: bytes) -> Iterator[bytes]:
+        """Take bytes as they arrived; yield each payload that is complete."""
+        buffer = self._buffer
+        buffer += data
+        start = 0
+        try:
+            while len(buffer) - start >= _LENGTH.size:
+                (length,) = _LENGTH.unpack_from(buffer, start)
+                if length > MAX_MESSAGE_BYTES:
+                    raise ProtocolError(
+                        f"frame announces {length} bytes, the bound is {MAX_MESSAGE_BYTES}"
+                    )
+                if len(buffer) - start - _LENGTH.size < length:
+                    break
+                start += _LENGTH.size
+                payload = bytes(memoryview(buffer)[start : start + length])
+                start += length
+                yield payload
+        finally:
+            del buffer[:start]
