@@ -81,7 +81,7 @@ class EngineProcess:
                     break
 
     async def stop(self) -> None:
-        """End the process: politely, then not. Cancelling leaves it to its parent's death."""
+        """End the process: politely, then not. A cancelled stop leaves it running."""
         process, self._process = self._process, None
         self._client.disconnect()
         if process is not None and process.returncode is None:

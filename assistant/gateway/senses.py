@@ -11,14 +11,19 @@ import numpy as np
 
 from assistant.config import Config
 from assistant.media import frames
-from assistant.media.audio import AudioRing, InputDecoder
+from assistant.media.audio import AudioFormat, AudioRing, InputDecoder
 from assistant.media.frames import FrameStore
-from assistant.media.vad import WINDOW_SAMPLES, open_vad
+from assistant.media.vad import open_vad
 from assistant.turns.clock import SAMPLE_RATE_HZ
+from assistant.turns.endpointing import WINDOW_SAMPLES
 from assistant.turns.pairing import FrameMeta
 from assistant.turns.settings import InputFormat
 
-_CODECS = {"audio/pcm": "pcm16", "audio/pcmu": "g711_ulaw", "audio/pcma": "g711_alaw"}
+_CODECS: dict[str, AudioFormat] = {
+    "audio/pcm": "pcm16",
+    "audio/pcmu": "g711_ulaw",
+    "audio/pcma": "g711_alaw",
+}
 RING_MARGIN_S = 2.0  # padding and trailing sound around the longest utterance
 
 
@@ -88,6 +93,9 @@ class Senses:
 
     def frame(self, frame_id: int) -> bytes:
         return self._store.get(frame_id)
+
+    def novelty(self, one: int, other: int) -> float:
+        return self._store.novelty(one, other)
 
     def clear_frames(self) -> None:
         self._store.clear()

@@ -112,7 +112,7 @@ class _Server(uvicorn.Server):
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._service.config.server.drain_s
-        while self._num_answering() and loop.time() < deadline:
+        while self._num_answering() and loop.time() < deadline:  # noqa: ASYNC110 # of several calls
             await asyncio.sleep(DRAIN_POLL_S)
         self.should_exit = True
 

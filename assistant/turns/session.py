@@ -30,6 +30,7 @@ from assistant.turns.mirror import Mirror
 from assistant.turns.responder import Request, Responder
 from assistant.turns.turn import Frames, Turn
 from assistant.wire import client_events as client, link, refusals, server_events as wire
+from assistant.wire.items import Item as WireItem, ItemReference
 
 
 class Media(input_items.Checks, Frames, Protocol):
@@ -312,8 +313,8 @@ class Session:
             timeline=turn.timeline,
         )
 
-    def _context_item(self, entry: client.Item | client.ItemReference) -> Item:
-        if isinstance(entry, client.ItemReference):
+    def _context_item(self, entry: WireItem | ItemReference) -> Item:
+        if isinstance(entry, ItemReference):
             return self._conversation.get(entry.id)
         return input_items.read(
             entry,
