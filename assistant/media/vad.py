@@ -4,7 +4,7 @@ Voice activity: one probability of speech per 512-sample window (32 ms at 16 kHz
 Knows networks and their state; no policy (that is ``turns/endpointing.py``). One ONNX
 Runtime session serves the whole process: a talker is two small arrays, not a network.
 
-What Silero hears is prepared, because its training data was neither: rumble below 80 Hz
+What Silero hears is prepared, because its training data was neither: rumble below 100 Hz
 (air conditioning, a hand on the microphone, a car) is filtered out, and quiet input is
 amplified towards the level of close speech. On a recording with a hoarse, quiet voice and
 a rumble 20 dB louder this raises the probability of its first word from 0.06 to 0.9, and
@@ -31,13 +31,15 @@ CONTEXT_SAMPLES = 64
 """The end of the window before, which the network wants again."""
 STATE_SIZE = 128
 
-RUMBLE_HZ = 80.0
+RUMBLE_HZ = 100.0
 TARGET_RMS = 0.06
 """Level that quiet input is amplified to: close speech, about -24 dBFS."""
 MAX_GAIN = 8.0
 """18 dB; more makes a quiet room sound like a crowd."""
-LEVEL_DECAY = 0.9977
-"""Per window: the level falls by 0.6 dB a second after a loud sound."""
+LEVEL_ATTACK = 0.25
+"""Share of a rise that the level follows per window: a thump alone hardly counts."""
+LEVEL_DECAY = 0.995
+"""Per window: after a loud sound the level falls by 1.4 dB a second."""
 _QUIETEST_RMS = 1e-4
 
 WEBRTC_FRAME_SAMPLES = 160
@@ -126,13 +128,16 @@ class SileroVad:
     def __init__(self, network: SileroNetwork) -> None:
         self._network = network
         self._state = np.zeros((2, 1, STATE_SIZE), np.float32)
-        self._raw = np.zeros(2 * WINDOW_SAMPLES, np.float32)
+        self._raw: Samples | None = None  # this window and the one before
         self._heard = np.zeros((1, CONTEXT_SAMPLES + WINDOW_SAMPLES), np.float32)
         self._level = _QUIETEST_RMS
 
     def receive(self, window: Samples) -> float:
         """Judge the next window, float32 [512] at 16 kHz: probability of speech."""
         assert window.shape == (WINDOW_SAMPLES,), window.shape
+        if self._raw is None:
+            # As if it had been so before: a constant offset is not a bang at the start.
+            self._raw = np.full(2 * WINDOW_SAMPLES, window[0], np.float32)
         self._raw[:WINDOW_SAMPLES] = self._raw[WINDOW_SAMPLES:]
         self._raw[WINDOW_SAMPLES:] = window
         # Overlap-save: of a circular convolution over two windows the second is valid.
@@ -141,7 +146,9 @@ class SileroVad:
         self._heard[0, CONTEXT_SAMPLES:] = clean
 
         rms = float(np.sqrt(np.dot(clean, clean) / WINDOW_SAMPLES))
-        self._level = max(rms, self._level * LEVEL_DECAY, _QUIETEST_RMS)
+        rise = LEVEL_ATTACK * (rms - self._level)
+        fall = (LEVEL_DECAY - 1) * self._level
+        self._level = max(_QUIETEST_RMS, self._level + max(rise, fall))
         gain = min(MAX_GAIN, max(1.0, TARGET_RMS / self._level))
         probabilities, self._state = self._network.judge(
             self._heard * np.float32(gain), self._state
@@ -151,7 +158,7 @@ class SileroVad:
     def reset(self) -> None:
         """Forget what was heard."""
         self._state = np.zeros_like(self._state)
-        self._raw = np.zeros_like(self._raw)
+        self._raw = None
         self._heard = np.zeros_like(self._heard)
         self._level = _QUIETEST_RMS
 

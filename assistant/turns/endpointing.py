@@ -41,7 +41,7 @@ from assistant.config import EndpointingConfig
 WINDOW_SAMPLES = 512
 """One VAD window, 32 ms at 16 kHz."""
 SAMPLES_PER_MS = 16
-SILERO_HANGOVER_MS = 96
+SILERO_HANGOVER_MS = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
