@@ -73,6 +73,11 @@ class Phi4Multimodal:
         tokenizer = Tokenizer.load(directory, checkpoint.config.vocab_size)
         return cls(checkpoint, tokenizer, device, dtype)
 
+    @property
+    def adapters(self) -> frozenset[Adapter]:
+        """What ``decoder`` can be asked for."""
+        return frozenset({"none", *self._checkpoint.loras})
+
     def decoder(self, adapter: Adapter) -> Decoder:
         """
         Return the decoder with ``adapter`` merged (seconds at the first call).
