@@ -23,7 +23,11 @@ MASK = 2**61 - 1
 NOT_A_NUMBER = "\x07"
 """Text ending in this has logits that are not finite."""
 
-LETTERS: list[int] = [*b"abcdefghijklmnopqrstuvwxyz ", 0xC3, 0xA4]  # the last two make an a-umlaut
+LETTERS: list[int] = [
+    *b"abcdefghijklmnopqrstuvwxyz ",
+    0xC3,
+    0xA4,
+]  # the last two make an a-umlaut
 
 
 def _mix(state: int, value: int) -> int:
