@@ -5,6 +5,7 @@ Every exception this package raises on purpose:
     * ConfigError       a configuration file, option or environment variable is wrong
     * MediaError        a picture or a recording cannot be used
     * CheckpointError   a model folder is missing, incomplete or of a kind we refuse
+    * CommandError      a command of the command line cannot do what was asked
     * ProtocolError     the peer on the engine link broke the link protocol
     * EngineError
         * RequestRefused   one request cannot be served; carries a stable code
@@ -36,6 +37,10 @@ class MediaError(AssistantError):
 
 class CheckpointError(AssistantError):
     """A model folder is missing, incomplete or of a kind we refuse to load."""
+
+
+class CommandError(AssistantError):
+    """A command of the command line cannot do what was asked."""
 
 
 class ProtocolError(AssistantError):

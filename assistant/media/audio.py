@@ -136,6 +136,19 @@ class InputDecoder:
         self._table = _G711.get(format)
         self._resampler = Resampler(rate_hz)
 
+    def check(self, data: bytes) -> None:
+        """
+        Say whether ``receive`` would take these bytes, without consuming any.
+
+        Raises:
+            MediaError: ``invalid_audio_length``, PCM16 with half a sample.
+        """
+        if self._table is None and len(data) % 2:
+            raise MediaError(
+                "invalid_audio_length",
+                f"audio of {len(data)} bytes, PCM16 needs an even number",
+            )
+
     def receive(self, data: bytes) -> Samples:
         """
         Decode the next bytes of the stream.
@@ -147,13 +160,9 @@ class InputDecoder:
             MediaError: ``invalid_audio_length``, PCM16 with half a sample; nothing of it
                 was consumed.
         """
+        self.check(data)
         if self._table is not None:
             samples = self._table[np.frombuffer(data, np.uint8)]
-        elif len(data) % 2:
-            raise MediaError(
-                "invalid_audio_length",
-                f"audio of {len(data)} bytes, PCM16 needs an even number",
-            )
         else:
             samples = np.frombuffer(data, "<i2").astype(np.float32) * np.float32(1 / 32768)
         return self._resampler.receive(samples)

@@ -153,9 +153,19 @@ class FrameStore:
         self.num_bytes = 0
         self.num_dropped = 0
 
-    def add(self, frame: Frame, captured_s: float) -> FrameMeta:
+    def add(
+        self, frame: Frame, captured_s: float, timestamp_ms: float | None = None
+    ) -> FrameMeta:
         """Keep a frame captured at a session time; return what pairing needs of it."""
-        meta = FrameMeta(self._next_id, captured_s, frame.sharpness)
+        header = frame.header
+        meta = FrameMeta(
+            self._next_id,
+            captured_s,
+            frame.sharpness,
+            timestamp_ms,
+            header.width,
+            header.height,
+        )
         self._next_id += 1
         self._kept[meta.id] = (meta, frame)
         self.num_bytes += len(frame.data)

@@ -168,13 +168,17 @@ class Endpointer:
         """Use other settings from the next window on; a running utterance goes on."""
         self._settings = settings
 
-    def reset(self) -> None:
+    def reset(self, position: int | None = None) -> None:
         """
         Forget a running utterance without reporting its end.
 
-        Positions go on counting, and the next utterance starts here at the earliest.
+        Positions go on counting from ``position``, by default from here, and the next
+        utterance starts there at the earliest.
         """
         self._state = State.QUIET
+        if position is not None:
+            assert position >= self._position, "sound cannot be judged twice"
+            self._position = position
         self._floor = self._position
 
     def receive(self, probability: float) -> list[Boundary]:

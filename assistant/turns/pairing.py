@@ -42,6 +42,11 @@ class FrameMeta:
     id: int
     captured_s: float
     sharpness: float
+    # What the record of a turn repeats; no decision looks at it.
+    timestamp_ms: float | None = None
+    """Capture time as the client gave it."""
+    width: int = 0
+    height: int = 0
 
 
 @dataclass(frozen=True, slots=True)

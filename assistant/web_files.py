@@ -1,0 +1,32 @@
+"""
+Where the files of the web page are, in a wheel and in a working copy alike.
+
+Knows the two places and nothing of what is served from them.
+"""
+
+from pathlib import Path
+
+from assistant.errors import ConfigError
+
+_PACKAGE = Path(__file__).parent
+
+
+def web_directory(package: Path = _PACKAGE) -> Path:
+    """
+    Return the folder of the web page.
+
+    A wheel carries it as ``assistant/_web``; in a working copy (and so in an editable
+    installation) it is ``web/`` beside the package, which always wins because it is
+    what a developer edits.
+
+    Raises:
+        ConfigError: Neither folder has an ``index.html``.
+    """
+    for folder in (package.parent / "web", package / "_web"):
+        # A foreign "web" beside an installed package must not be served by accident.
+        is_working_copy = (package.parent / "pyproject.toml").is_file()
+        if (folder.parent == package or is_working_copy) and (
+            folder / "index.html"
+        ).is_file():
+            return folder
+    raise ConfigError(f"the web page is not part of this installation (under {package})")
