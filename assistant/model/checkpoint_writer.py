@@ -200,7 +200,7 @@ def _row_sizes(vocab_size: int, tokenizer: tokenizers.Tokenizer) -> Tensor:
     for piece, index in tokenizer.get_vocab(with_added_tokens=False).items():
         if piece in _WORDS or piece in {".", ",", "?"}:
             sizes[index] = 0.15
-    sizes[END.id_in(vocab_size)] = 0.17
+    sizes[END.id_in(vocab_size)] = 0.18
     return sizes
 
 
@@ -218,7 +218,7 @@ def _write_weights(
 ) -> None:
     last = f"model.layers.{config.num_layers - 1}.mlp.gate_up_proj"
     if config.layout == "text":
-        save_file(base, directory / SINGLE, metadata={"format": "pt"})
+        _write_tensors(directory / SINGLE, base)
         return
     if config.layout == "native":
         _write_shards(directory, base, [f"{last}.weight"])
@@ -234,7 +234,7 @@ def _write_weights(
         folder.mkdir()
         _write_json(folder / "adapter_config.json", adapter_config(size))
         factors = {prefix + name: tensor for name, tensor in loras[mode].items()}
-        save_file(factors, folder / "adapter_model.safetensors")
+        _write_tensors(folder / "adapter_model.safetensors", factors)
 
 
 def _original_order(
@@ -264,11 +264,16 @@ def _write_shards(directory: Path, tensors: dict[str, Tensor], cuts: list[str]) 
     weight_map: dict[str, str] = {}
     for number, shard in enumerate(shards, start=1):
         file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        save_file(shard, directory / file, metadata={"format": "pt"})
+        _write_tensors(directory / file, shard)
         weight_map |= dict.fromkeys(shard, file)
     total = sum(tensor.nbytes for tensor in tensors.values())
     index = {"metadata": {"total_size": total}, "weight_map": weight_map}
     _write_json(directory / INDEX, index)
+
+
+def _write_tensors(file: Path, tensors: dict[str, Tensor]) -> None:
+    save_file(tensors, file, metadata={"format": "pt"})
+    file.chmod(0o644)  # safetensors 0.8 leaves it readable by its owner only
 
 
 def _write_json(file: Path, values: object) -> None:
