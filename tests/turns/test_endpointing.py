@@ -211,7 +211,9 @@ settings_strategy = st.builds(
 )
 
 
-@given(settings_strategy, st.lists(st.sampled_from([0.0, 0.3, 0.45, 0.6, 1.0]), max_size=80))
+@given(
+    settings_strategy, st.lists(st.sampled_from([0.0, 0.3, 0.45, 0.6, 1.0]), max_size=80)
+)
 def test_every_stream_of_boundaries_is_well_formed(
     settings: Endpointing, probabilities: list[float]
 ) -> None:

@@ -129,7 +129,9 @@ def test_every_pairing_keeps_its_promises(
     chosen = [captured[id] for id in pairing.used]
     assert chosen == sorted(chosen, key=lambda frame: frame.captured_s)
     for frame in chosen:
-        assert start_s - config.freshness_s <= frame.captured_s <= end_s + config.after_end_s
+        assert (
+            start_s - config.freshness_s <= frame.captured_s <= end_s + config.after_end_s
+        )
         assert frame.sharpness >= config.min_sharpness
     eligible = [
         d for d in pairing.decisions if d.reason not in ("stale", "blurred", "after_window")

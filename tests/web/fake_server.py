@@ -84,7 +84,9 @@ class FakeServer:
         """Drop every connection, as a restarting server does."""
         assert self.loop is not None
         for session in self.sockets:
-            asyncio.run_coroutine_threadsafe(session.socket.close(1012), self.loop).result(5)
+            asyncio.run_coroutine_threadsafe(session.socket.close(1012), self.loop).result(
+                5
+            )
 
 
 class FakeSession:
@@ -215,7 +217,9 @@ class FakeSession:
         item = f"item_{next(self.num)}"
         shell = {"object": "realtime.response", "id": response, "output": []}
         await self.send("response.created", response={**shell, "status": "in_progress"})
-        await self.send("response.output_item.added", response_id=response, item={"id": item})
+        await self.send(
+            "response.output_item.added", response_id=response, item={"id": item}
+        )
         where = {
             "response_id": response, "item_id": item, "output_index": 0, "content_index": 0,
         }  # fmt: skip
@@ -251,7 +255,9 @@ class FakeSession:
             {
                 **frame,
                 "used": index == chosen,
-                "reason": "newest at the start of speech" if index == chosen else "not newer",
+                "reason": "newest at the start of speech"
+                if index == chosen
+                else "not newer",
             }
             for index, frame in enumerate(offered)
         ]
@@ -335,7 +341,11 @@ def serve(script: Script | None = None) -> Iterator[FakeServer]:
     """Run the stand-in on a free port of the loopback interface."""
     server = FakeServer("", script or Script())
     config = uvicorn.Config(
-        _app(server), port=0, log_level="warning", ws="websockets-sansio", timeout_graceful_shutdown=1
+        _app(server),
+        port=0,
+        log_level="warning",
+        ws="websockets-sansio",
+        timeout_graceful_shutdown=1,
     )
     listener = config.bind_socket()
     server.url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
