@@ -1,6 +1,7 @@
 """``assistant serve`` starts the gateway with the right configuration, or says why not."""
 
 import logging
+import resource
 import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -14,10 +15,12 @@ from assistant.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
+def process_as_before() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    cores = resource.getrlimit(resource.RLIMIT_CORE)
     yield
+    resource.setrlimit(resource.RLIMIT_CORE, cores)
     logging.captureWarnings(False)
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -57,6 +60,12 @@ def test_every_option_reaches_the_service(served: list[Effective]) -> None:
     assert (config.server.tls, config.engine.device) == ("self-signed", "cpu")
     assert config.engine.backend == "transformers"
     assert served[0].origins["engine.backend"] == "--backend"
+
+
+def test_a_crash_leaves_no_core_file_with_what_users_said(served: list[Effective]) -> None:
+    main(["serve"])
+    assert served
+    assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
 
 
 def test_a_model_that_is_not_there_stops_it_before_anything_starts(
