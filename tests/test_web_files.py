@@ -1,5 +1,6 @@
 """Which folder the web page is served from."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,14 @@ def test_a_wheel_serves_the_folder_inside_the_package(tmp_path: Path) -> None:
     page(tmp_path / "web")  # some other package called web
     inside = page(tmp_path / "assistant" / "_web")
     assert web_directory(tmp_path / "assistant") == inside
+
+
+def test_a_wheel_is_built_with_the_page_where_it_is_looked_for() -> None:
+    pyproject = Path(__file__).parent.parent / "pyproject.toml"
+    wheel = tomllib.loads(pyproject.read_text())["tool"]["hatch"]["build"]["targets"][
+        "wheel"
+    ]
+    assert wheel["force-include"] == {"web": "assistant/_web"}
 
 
 def test_an_installation_without_the_page_says_so(tmp_path: Path) -> None:

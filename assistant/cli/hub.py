@@ -8,6 +8,7 @@ used: three kinds of request do not justify a dependency.
 import http.client
 import json
 import re
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -71,7 +72,7 @@ class Hub:
             text = _read_bounded(answer)
         try:
             return _parse_listing(json.loads(text))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CommandError(
                 f"{self.endpoint} gave no list of files: {error!r}"
             ) from error
@@ -110,6 +111,8 @@ class Hub:
                 raise _refusal(error, hub_id, self.endpoint) from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
+            if isinstance(reason, ssl.SSLCertVerificationError):
+                raise CommandError(f"{self.endpoint}: {reason.verify_message}") from error
             raise Unreachable(f"{self.endpoint}: {reason}") from error
 
 

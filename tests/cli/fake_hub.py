@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -31,6 +33,8 @@ class FakeHub:
     """Demanded of everyone who asks this hub (not its storage)."""
     listing: object = None
     """Sent instead of the list of files."""
+    certificate: tuple[Path, Path] | None = None
+    """Certificate and key; the hub speaks https then."""
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     """(path, Range, Authorization) of every request."""
 
@@ -57,6 +61,11 @@ def serving(hub: FakeHub) -> Iterator[FakeHub]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
         hub.address = f"http://127.0.0.1:{server.server_port}"
+        if hub.certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*hub.certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            hub.address = hub.address.replace("http:", "https:")
         thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.005))
         thread.start()
         try:

@@ -1,7 +1,11 @@
 """What is believed of a hub's answers, and who gets to see the token."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
+from assistant.certificate import self_signed
 from assistant.cli.hub import Hub, Unreachable, is_safe_name, is_wanted
 from assistant.errors import CommandError
 from tests.cli.fake_hub import COMMIT, FakeHub, serving
@@ -87,6 +91,14 @@ def test_a_content_continues_where_the_hub_says_it_does() -> None:
         content = Hub(fake.address).content("org/name", COMMIT, "model.safetensors", 3)
         with content.stream:
             assert (content.start, content.read(100)) == (0, b"weights")
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
+def test_a_hub_with_an_untrusted_certificate_is_not_asked_again(tmp_path: Path) -> None:
+    fake = FakeHub(FILES, certificate=self_signed(tmp_path, ("localhost", "127.0.0.1")))
+    with serving(fake), pytest.raises(CommandError, match="self-signed certificate"):
+        Hub(fake.address).listing("org/name", "main")
+    assert fake.asked == []
 
 
 @pytest.mark.parametrize(
