@@ -1,4 +1,4 @@
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from assistant.config import PairingConfig
 from assistant.turns.pairing import FrameMeta, Pairing, pair
@@ -109,6 +109,7 @@ configs = st.builds(
 )
 
 
+@settings(max_examples=60)
 @given(offers, times, times, configs, st.floats(0, 1), st.integers(0, 12) | st.none())
 def test_every_pairing_keeps_its_promises(
     frames: list[FrameMeta],
@@ -129,7 +130,9 @@ def test_every_pairing_keeps_its_promises(
     chosen = [captured[id] for id in pairing.used]
     assert chosen == sorted(chosen, key=lambda frame: frame.captured_s)
     for frame in chosen:
-        assert start_s - config.freshness_s <= frame.captured_s <= end_s + config.after_end_s
+        assert (
+            start_s - config.freshness_s <= frame.captured_s <= end_s + config.after_end_s
+        )
         assert frame.sharpness >= config.min_sharpness
     eligible = [
         d for d in pairing.decisions if d.reason not in ("stale", "blurred", "after_window")
