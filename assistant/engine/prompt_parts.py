@@ -93,7 +93,8 @@ def _prepare_audio(samples: bytes, model: ModelConfig, engine: EngineConfig) -> 
         raise MediaError(
             "audio_invalid", f"{len(samples)} bytes are no whole number of float32 samples"
         )
-    clip = np.frombuffer(samples, dtype="<f4")
+    # Copied: torch warns about arrays that nobody may write to.
+    clip = np.frombuffer(samples, dtype="<f4").copy()
     duration_s = len(clip) / SAMPLE_RATE_HZ
     if duration_s > engine.max_audio_s:
         raise MediaError(

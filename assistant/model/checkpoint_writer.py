@@ -200,7 +200,7 @@ def _row_sizes(vocab_size: int, tokenizer: tokenizers.Tokenizer) -> Tensor:
     for piece, index in tokenizer.get_vocab(with_added_tokens=False).items():
         if piece in _WORDS or piece in {".", ",", "?"}:
             sizes[index] = 0.15
-    sizes[END.id_in(vocab_size)] = 0.17
+    sizes[END.id_in(vocab_size)] = 0.18
     return sizes
 
 

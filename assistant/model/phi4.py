@@ -77,7 +77,7 @@ class Phi4Multimodal:
 
     @property
     def adapters(self) -> frozenset[Adapter]:
-        """What ``decoder`` takes: ``none``, and the modes that the checkpoint has."""
+        """What ``decoder`` can be asked for."""
         return frozenset({"none", *self._checkpoint.loras})
 
     def decoder(self, adapter: Adapter) -> Decoder:
