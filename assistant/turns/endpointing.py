@@ -16,10 +16,11 @@ Rules:
   UNSURE between.
 * An utterance opens after ``start_ms`` of SPEECH windows in a row. It starts at the first
   of them, less ``prefix_padding_ms``, but never before the end of the utterance before.
-* Speech ends where its last SPEECH window ends, less ``hangover_ms``: how long the VAD
-  goes on calling speech after the last audible sound. This is the position in SoftEnd
-  and HardEnd, and silence is counted from it, so the two durations mean silence as a
-  listener hears it.
+* Speech ends, to the ear, before the VAD says so. Its last windows fade (SPEECH, but no
+  longer CLEAR: the upper two fifths above ``threshold``); up to ``FADE_MS`` of them are
+  no speech. Of the rest, the last ``hangover_ms`` are the VAD's delay. What is left is
+  the position in SoftEnd and HardEnd, and silence is counted from it, so that both
+  durations mean silence as a listener hears it.
 * SoftEnd falls after ``soft_silence_ms`` of silence, HardEnd after
   ``silence_duration_ms``; both in one window, in this order, if their times coincide.
   They fall on a SILENCE window. UNSURE ones hold them off, but only for as much time
@@ -41,21 +42,27 @@ from assistant.config import EndpointingConfig
 WINDOW_SAMPLES = 512
 """One VAD window, 32 ms at 16 kHz."""
 SAMPLES_PER_MS = 16
-SILERO_HANGOVER_MS = 80
+SILERO_HANGOVER_MS = 56
+"""Median over labelled recordings; see tests/bench/endpointing_labels.py."""
+FADE_MS = 128
+"""Breath and room go on for about as long; a low voice must not be cut by more."""
+CLEAR = 0.6
+"""Where CLEAR begins, as a share of the way from ``threshold`` to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpointing:
-    """The settings; see EndpointingConfig for their bounds."""
+    """The settings; see EndpointingConfig for their bounds and defaults."""
 
-    threshold: float = 0.5
-    hysteresis: float = 0.15
-    start_ms: int = 64
-    prefix_padding_ms: int = 300
-    soft_silence_ms: int = 200
-    silence_duration_ms: int = 500
-    max_utterance_s: float = 300.0
-    hangover_ms: int = SILERO_HANGOVER_MS
+    threshold: float
+    hysteresis: float
+    start_ms: int
+    prefix_padding_ms: int
+    soft_silence_ms: int
+    silence_duration_ms: int
+    max_utterance_s: float
+    hangover_ms: int
+    """How long the VAD goes on calling speech after the last audible sound."""
 
     @classmethod
     def from_config(
@@ -153,6 +160,7 @@ class Endpointer:
         self._start = 0  # of the running utterance, padding included
         self._onset = 0  # of the running or starting utterance
         self._voiced_until = 0  # one past the last SPEECH window
+        self._clear_until = 0  # one past the last CLEAR window
 
     @property
     def speaking(self) -> bool:
@@ -185,12 +193,15 @@ class Endpointer:
         """Take the probability of the next window, in [0, 1]; return what it settles."""
         window = self._position
         self._position += WINDOW_SAMPLES
-        speech = probability >= self._settings.threshold
+        threshold = self._settings.threshold
+        speech = probability >= threshold
         if speech:
             if self._state is State.QUIET:
                 self._onset = window
             self._voiced_until = self._position
-        silent = probability < self._settings.threshold - self._settings.hysteresis
+            if probability >= threshold + CLEAR * (1 - threshold):
+                self._clear_until = self._position
+        silent = probability < threshold - self._settings.hysteresis
 
         boundaries = self._apply(Sign.SPEECH if speech else Sign.NO_SPEECH, window)
         for sign in self._due(speech, silent):
@@ -252,5 +263,6 @@ class Endpointer:
 
     def _audible_until(self) -> int:
         """Return where speech ended to the ear: at least one window after the onset."""
+        voiced = max(self._clear_until, self._voiced_until - FADE_MS * SAMPLES_PER_MS)
         hangover = self._settings.hangover_ms * SAMPLES_PER_MS
-        return max(self._onset + WINDOW_SAMPLES, self._voiced_until - hangover)
+        return max(self._onset + WINDOW_SAMPLES, voiced - hangover)

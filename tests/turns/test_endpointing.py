@@ -1,9 +1,13 @@
+from dataclasses import fields, replace
+
 import pytest
 from hypothesis import given, strategies as st
 
 from assistant.config import EndpointingConfig
 from assistant.turns.endpointing import (
+    FADE_MS,
     SAMPLES_PER_MS,
+    SILERO_HANGOVER_MS,
     TRANSITIONS,
     WINDOW_SAMPLES,
     Boundary,
@@ -18,7 +22,7 @@ from assistant.turns.endpointing import (
 )
 
 W = WINDOW_SAMPLES
-SPEECH, UNSURE, SILENCE = 1.0, 0.4, 0.0
+SPEECH, FADING, UNSURE, SILENCE = 1.0, 0.7, 0.4, 0.0
 
 # Two windows open an utterance, three of silence are a soft end, five a hard end, one
 # window of padding, no hang-over: small enough to count on fingers.
@@ -35,13 +39,13 @@ PLAIN = Endpointing(
 
 
 def hear(endpointer: Endpointer, pattern: str) -> list[Boundary]:
-    """Feed windows: ``x`` speech, ``?`` unsure, ``.`` silence."""
-    level = {"x": SPEECH, "?": UNSURE, ".": SILENCE}
+    """Feed windows: ``x`` clear speech, ``f`` fading, ``?`` unsure, ``.`` silence."""
+    level = {"x": SPEECH, "f": FADING, "?": UNSURE, ".": SILENCE}
     return [b for sign in pattern for b in endpointer.receive(level[sign])]
 
 
 def changed(**settings: float) -> Endpointing:
-    return Endpointing(**{**{f: getattr(PLAIN, f) for f in PLAIN.__slots__}, **settings})
+    return replace(PLAIN, **settings)  # type: ignore[arg-type]  # whole numbers are ints
 
 
 @pytest.mark.parametrize(
@@ -122,6 +126,22 @@ def test_the_hangover_leaves_at_least_one_window_of_a_short_utterance() -> None:
     assert hear(endpointer, "....")[-1] == HardEnd(started.onset + W, "silence")
 
 
+def test_windows_that_fade_are_not_speech_to_the_ear() -> None:
+    endpointer = Endpointer(PLAIN)
+    hear(endpointer, "xxxff")
+    assert hear(endpointer, ".") == [SoftEnd(3 * W)]
+    assert hear(endpointer, "fx")[0] == SpeechResumed(6 * W)
+
+
+def test_a_long_low_voice_is_not_taken_for_fading() -> None:
+    num_windows = 20
+    endpointer = Endpointer(changed(silence_duration_ms=500))
+    hear(endpointer, "xx" + "f" * num_windows)
+    assert endpointer.speaking
+    (soft,) = hear(endpointer, ".")
+    assert soft == SoftEnd((2 + num_windows) * W - FADE_MS * SAMPLES_PER_MS)
+
+
 def test_unsure_windows_hold_off_the_end_but_not_for_ever() -> None:
     held_off = hear(Endpointer(PLAIN), "xx?????.")
     assert held_off == [SpeechStarted(0, 0), SoftEnd(2 * W), HardEnd(2 * W, "silence")]
@@ -185,11 +205,12 @@ def test_reset_forgets_the_utterance_and_keeps_counting() -> None:
 
 
 def test_settings_come_from_the_configuration() -> None:
-    assert Endpointing.from_config(EndpointingConfig()) == Endpointing()
     config = EndpointingConfig(threshold=0.7, silence_duration_ms=800)
-    settings = Endpointing.from_config(config, hangover_ms=0)
-    assert (settings.threshold, settings.silence_duration_ms) == (0.7, 800)
-    assert settings.hangover_ms == 0
+    settings = Endpointing.from_config(config, hangover_ms=32)
+    for field in fields(config):
+        assert getattr(settings, field.name) == getattr(config, field.name)
+    assert settings.hangover_ms == 32
+    assert Endpointing.from_config(config).hangover_ms == SILERO_HANGOVER_MS
 
 
 def test_every_state_knows_what_speech_and_its_absence_mean() -> None:
