@@ -165,15 +165,17 @@ def _open_avif(data: bytes, max_pixels: int) -> UInt8Array:
         raise MediaError("image_invalid", "the AVIF file does not state its size")
     for width, height in sizes:
         _check_size(width, height, max_pixels)
+    if not cv2.haveImageWriter(".avif"):  # readers cannot be asked; they come together
+        raise MediaError("unsupported_image_type", "this build of OpenCV lacks AVIF")
     try:
-        bgra = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise MediaError(
             "image_invalid", f"the picture cannot be decoded: {error}"
         ) from error
-    if bgra is None:
+    if bgr is None:
         raise MediaError("image_invalid", "the AVIF picture cannot be decoded")
-    return np.ascontiguousarray(bgra[:, :, ::-1], dtype=np.uint8)
+    return np.ascontiguousarray(bgr[:, :, ::-1], dtype=np.uint8)
 
 
 def choose_grid(
