@@ -153,3 +153,15 @@ def test_embeddings_equal_those_of_transformers(kernel_size: int) -> None:
             with torch.inference_mode():
                 embedded = module(recording, projector)
             assert (embedded - expected).abs().max() <= 3e-5, (num_frames, projector)
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_embeddings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    module = encoder(audio_config())
+    with torch.inference_mode():
+        on_cpu = module(features(4100), "vision")
+        on_gpu = module.cuda()(features(4100).cuda(), "vision")
+        rounded = module.to(torch.bfloat16)(features(4100).cuda(), "vision")
+    assert (on_gpu.cpu() - on_cpu).abs().max() <= 1e-4
+    assert (rounded.cpu().float() - on_cpu).abs().max() < 0.1 * on_cpu.abs().max()

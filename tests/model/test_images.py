@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from assistant.errors import MediaError
+from assistant.model import images
 from assistant.model.images import (
     choose_grid,
     fit,
@@ -45,9 +46,6 @@ def refusal(data: bytes, max_pixels: int = MANY) -> str:
     with pytest.raises(MediaError) as error:
         open_image(data, max_pixels=max_pixels)
     return error.value.code
-
-
-# Opening
 
 
 @pytest.mark.parametrize(
@@ -171,8 +169,14 @@ def test_a_picture_of_exactly_the_allowed_size_is_read(kind: str) -> None:
     assert refusal(data, max_pixels=60 * 40 - 1) == "image_too_large"
 
 
-def test_the_size_of_avif_is_judged_before_anything_is_decoded() -> None:
-    data = encoded(PIL.Image.fromarray(gradient(60, 40)), "AVIF")
+def test_avif_is_read_where_pillow_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(PIL.Image.fromarray(gradient(60, 40)), "AVIF", quality=95)
+    by_pillow = open_image(data, max_pixels=60 * 40)
+    monkeypatch.setattr(images, "FORMATS", ["PNG"])
+    rgb = open_image(data, max_pixels=60 * 40)
+    assert np.abs(rgb.astype(int) - by_pillow).max() <= 3
+    assert refusal(data, max_pixels=60 * 40 - 1) == "image_too_large"
+    assert refusal(data[:-100]) == "image_invalid"
     huge = data.replace(struct.pack(">II", 60, 40), struct.pack(">II", 60_000, 40_000))
     assert refusal(huge) == "image_too_large"
     assert refusal(data.replace(b"ispe", b"free")) == "image_invalid"
@@ -194,18 +198,13 @@ def test_corrupt_files_are_read_or_refused_and_nothing_else(kind: str) -> None:
         assert rgb.shape[2] == 3
 
 
-# Grid and tokens
-
-
 @pytest.mark.parametrize(
     ("width", "height", "max_crops", "grid", "num_tokens"),
     [
         (224, 224, 1, (1, 1), 545),
         (640, 480, 1, (1, 1), 477),
-        (480, 640, 1, (1, 1), 481),
         (640, 480, 4, (2, 2), 1065),
         (480, 640, 2, (2, 1), 647),
-        (512, 512, 4, (2, 2), 1329),
         (1280, 720, 1, (1, 1), 426),
         (1280, 720, 2, (1, 2), 753),
         (1280, 720, 8, (2, 3), 1596),
@@ -227,11 +226,7 @@ def test_pictures_too_thin_to_be_seen_are_refused(width: int, height: int) -> No
     with pytest.raises(MediaError, match="long and thin") as error:
         num_image_tokens(width, height, 1)
     assert error.value.code == "image_invalid"
-
-
-def test_the_thinnest_picture_the_original_accepts_is_accepted() -> None:
-    place = fit(448, 10, 1, 448, 14)
-    assert (place.width, place.height, place.valid_rows) == (448, 10, 1)
+    assert num_image_tokens(448, 10, 1) == 17 + 1 + 272  # the thinnest
 
 
 def sizes(count: int) -> list[tuple[int, int]]:
@@ -244,12 +239,8 @@ def mask_by_definition(
     width: int, height: int, max_crops: int
 ) -> tuple[tuple[int, int], tuple[int, int], npt.NDArray[np.float64]]:
     """Follow the original step by step: (cols, rows), resized size, patch mask."""
-    ratios = {
-        (i, j)
-        for n in range(1, max_crops + 1)
-        for i, j in itertools.product(range(1, n + 1), repeat=2)
-        if 1 <= i * j <= max_crops
-    }
+    pairs = itertools.product(range(1, max_crops + 1), repeat=2)
+    ratios = {(i, j) for i, j in pairs if i * j <= max_crops}
     cols, rows = math.ceil(width / 448.0), math.ceil(height / 448.0)
     if cols * rows > max_crops:
         nearest = float("inf")
@@ -285,9 +276,6 @@ def test_tokens_are_those_of_the_original_for_any_size(max_crops: int) -> None:
         assert (place.cols, place.rows) == (cols, rows)
         assert (place.width, place.height) == size
         assert num_image_tokens(width, height, max_crops) == expected
-
-
-# Crops
 
 
 @pytest.mark.parametrize("max_crops", [1, 4, 9])

@@ -180,3 +180,17 @@ def test_embeddings_equal_those_of_transformers() -> None:
                 with torch.inference_mode():
                     embedded = module(image)
                 assert (embedded - expected).abs().max() <= 3e-5, (width, height, max_crops)
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_embeddings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    config = vision_config(448)
+    image = prepared(640, 480, 4, config)
+    module = encoder(config)
+    with torch.inference_mode():
+        on_cpu = module(image)
+        on_gpu = module.cuda()(image)
+        rounded = module.to(torch.bfloat16)(image)
+    assert (on_gpu.cpu() - on_cpu).abs().max() <= 1e-4
+    assert (rounded.cpu().float() - on_cpu).abs().max() < 0.1 * on_cpu.abs().max()
