@@ -244,9 +244,9 @@ class FakeSession:
         )
 
     def paired(self) -> list[dict[str, Any]]:
-        """Offer the last four frames, use the one before the last."""
-        offered, self.frames = self.frames[-4:], []
-        chosen = max(0, len(offered) - 2)
+        """Offer the last four frames, use one from the middle of the utterance."""
+        offered, self.frames = self.frames[-5:-1], []
+        chosen = min(1, len(offered) - 1)
         return [
             {
                 **frame,
