@@ -161,7 +161,7 @@ addEventListener("keyup", (event) => {
 
 /** @param {EventTarget | null} target */
 function isSpaceFree(target) {
-  return target === hold || !(target instanceof Element && target.closest("input, select, button, summary"));
+  return target === hold || !(target instanceof Element && target.closest("input:not([type=radio]), select, button, summary"));
 }
 
 // ---- Writing

@@ -31,7 +31,12 @@ FLAGS = (
 
 
 def microphone_file(
-    target: Path, recording: Path, *, before_s: float = 1.0, after_s: float = 2.0, times: int = 1
+    target: Path,
+    recording: Path,
+    *,
+    before_s: float = 1.0,
+    after_s: float = 2.0,
+    times: int = 1,
 ) -> Path:
     """
     Write what the fake microphone plays once: silence, the recording, silence, repeated.
@@ -41,7 +46,9 @@ def microphone_file(
     samples, rate_hz = soundfile.read(recording, dtype="float32")
     before = np.zeros(int(before_s * rate_hz), np.float32)
     after = np.zeros(int(after_s * rate_hz), np.float32)
-    soundfile.write(target, np.tile(np.concatenate([before, samples, after]), times), rate_hz)
+    soundfile.write(
+        target, np.tile(np.concatenate([before, samples, after]), times), rate_hz
+    )
     return target
 
 
@@ -67,7 +74,9 @@ class Visit:
 
     def start_call(self, *, camera: bool = True) -> None:
         """Click a start button and wait until the session is there."""
-        self.page.get_by_role("button", name="Talk and show" if camera else "Voice only").click()
+        self.page.get_by_role(
+            "button", name="Talk and show" if camera else "Voice only"
+        ).click()
         self.page.locator("body[data-connection=on]").wait_for()
 
     def turns(self) -> Locator:
@@ -88,7 +97,7 @@ class Visit:
         button = self.page.locator("#settings-button")
         if button.is_visible():
             button.click()
-        self.page.get_by_text("Hold to talk", exact=True).first.click()
+        self.page.get_by_role("radio", name="Hold to talk").check()
         if button.is_visible():
             button.click()
 
@@ -115,7 +124,9 @@ def visit(
         allows_devices: False answers every permission prompt with no.
     """
     flags = [*FLAGS, "--use-fake-device-for-media-stream"]
-    flags.append("--use-fake-ui-for-media-stream" if allows_devices else "--deny-permission-prompts")
+    flags.append(
+        "--use-fake-ui-for-media-stream" if allows_devices else "--deny-permission-prompts"
+    )
     if microphone is not None:
         flags.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
     if camera is not None:
@@ -133,7 +144,10 @@ def visit(
         )
         page = context.pages[0]
         visited = Visit(page)
-        page.on("console", lambda m: visited.console_errors.append(m.text) if m.type == "error" else None)
+        page.on(
+            "console",
+            lambda m: visited.console_errors.append(m.text) if m.type == "error" else None,
+        )
         page.on("pageerror", lambda error: visited.console_errors.append(str(error)))
         page.goto(url)
         try:

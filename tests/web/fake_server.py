@@ -69,6 +69,8 @@ class FakeServer:
     url: str
     script: Script
     received: list[Received] = field(default_factory=list)
+    responses: list[dict[str, Any]] = field(default_factory=list)
+    """What ``response.done`` carried, in order."""
     subprotocols: list[str] = field(default_factory=list)
     sockets: list["FakeSession"] = field(default_factory=list)
     loop: asyncio.AbstractEventLoop | None = None
@@ -84,7 +86,9 @@ class FakeServer:
         """Drop every connection, as a restarting server does."""
         assert self.loop is not None
         for session in self.sockets:
-            asyncio.run_coroutine_threadsafe(session.socket.close(1012), self.loop).result(5)
+            asyncio.run_coroutine_threadsafe(session.socket.close(1012), self.loop).result(
+                5
+            )
 
 
 class FakeSession:
@@ -168,7 +172,9 @@ class FakeSession:
 
     def see(self, event: dict[str, Any]) -> None:
         jpeg = np.frombuffer(base64.b64decode(event["image"]), np.uint8)
-        height, width = cv2.imdecode(jpeg, cv2.IMREAD_COLOR).shape[:2]
+        picture = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+        assert picture is not None, "not a JPEG"
+        height, width = picture.shape[:2]
         self.frames.append(
             {
                 "id": f"frame_{next(self.num)}",
@@ -215,7 +221,9 @@ class FakeSession:
         item = f"item_{next(self.num)}"
         shell = {"object": "realtime.response", "id": response, "output": []}
         await self.send("response.created", response={**shell, "status": "in_progress"})
-        await self.send("response.output_item.added", response_id=response, item={"id": item})
+        await self.send(
+            "response.output_item.added", response_id=response, item={"id": item}
+        )
         where = {
             "response_id": response, "item_id": item, "output_index": 0, "content_index": 0,
         }  # fmt: skip
@@ -233,15 +241,14 @@ class FakeSession:
             details = {"type": "cancelled", "reason": self.cancel_reason}
         await self.send("response.output_text.done", text=said, **where)
         timeline = self.timeline(speech_end_ms, committed_ms, len(said.split(" ")))
-        await self.send(
-            "response.done",
-            response={
-                **shell,
-                "status": status,
-                "status_details": details,
-                "assistant": {"frames": self.paired(), "timeline": timeline},
-            },
-        )
+        closed = {
+            **shell,
+            "status": status,
+            "status_details": details,
+            "assistant": {"frames": self.paired(), "timeline": timeline},
+        }
+        self.server.responses.append(closed)
+        await self.send("response.done", response=closed)
 
     def paired(self) -> list[dict[str, Any]]:
         """Offer the last four frames, use one from the middle of the utterance."""
@@ -251,7 +258,9 @@ class FakeSession:
             {
                 **frame,
                 "used": index == chosen,
-                "reason": "newest at the start of speech" if index == chosen else "not newer",
+                "reason": "newest at the start of speech"
+                if index == chosen
+                else "not newer",
             }
             for index, frame in enumerate(offered)
         ]
@@ -335,7 +344,11 @@ def serve(script: Script | None = None) -> Iterator[FakeServer]:
     """Run the stand-in on a free port of the loopback interface."""
     server = FakeServer("", script or Script())
     config = uvicorn.Config(
-        _app(server), port=0, log_level="warning", ws="websockets-sansio", timeout_graceful_shutdown=1
+        _app(server),
+        port=0,
+        log_level="warning",
+        ws="websockets-sansio",
+        timeout_graceful_shutdown=1,
     )
     listener = config.bind_socket()
     server.url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
