@@ -35,7 +35,10 @@ export function fit(canvas) {
   const { clientWidth: width, clientHeight: height } = canvas;
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   const scale = globalThis.devicePixelRatio || 1;
-  if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
+  if (
+    canvas.width !== Math.round(width * scale) ||
+    canvas.height !== Math.round(height * scale)
+  ) {
     canvas.width = Math.round(width * scale);
     canvas.height = Math.round(height * scale);
   }

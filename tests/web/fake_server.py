@@ -28,7 +28,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 WEB = Path(__file__).parents[2] / "web"
 CSP = (
@@ -239,6 +239,8 @@ class FakeSession:
         except asyncio.CancelledError:
             status = "cancelled"
             details = {"type": "cancelled", "reason": self.cancel_reason}
+        if self.socket.client_state is WebSocketState.DISCONNECTED:
+            return
         await self.send("response.output_text.done", text=said, **where)
         timeline = self.timeline(speech_end_ms, committed_ms, len(said.split(" ")))
         closed = {
@@ -318,9 +320,12 @@ def _app(server: FakeServer) -> Starlette:
         await socket.accept(subprotocol="realtime")
         session = FakeSession(socket, server)
         server.sockets.append(session)
-        with contextlib.suppress(WebSocketDisconnect):
+        try:
             await session.run()
-        server.sockets.remove(session)
+        except WebSocketDisconnect:
+            server.sockets.remove(session)
+            if session.reply is not None:
+                session.reply.cancel()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

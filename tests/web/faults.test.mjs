@@ -10,10 +10,10 @@ test("a page over plain HTTP is told about localhost and --tls self-signed", () 
   assert.match(advice, /--tls self-signed/);
 });
 
-test("a refused device names the device and leaves typing", () => {
-  const { title, advice } = deviceFault("camera", "NotAllowedError", true);
-  assert.match(title, /camera is blocked/);
-  assert.match(advice, /type/);
+test("a refused device is named, and what still works without it", () => {
+  assert.match(deviceFault("camera", "NotAllowedError", true).title, /camera is blocked/);
+  assert.match(deviceFault("camera", "NotAllowedError", true).advice, /answers unseeing/);
+  assert.match(deviceFault("microphone", "NotAllowedError", true).advice, /you can type/);
 });
 
 test("missing, busy and unknown failures differ", () => {

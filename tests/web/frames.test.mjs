@@ -4,7 +4,11 @@ import { test } from "node:test";
 
 import { SentFrames } from "../../web/frames.js";
 
-const frame = (timestampMs, audioMs = timestampMs) => ({ timestampMs, audioMs, jpeg: new Blob([]) });
+const frame = (timestampMs, audioMs = timestampMs) => ({
+  timestampMs,
+  audioMs,
+  jpeg: new Blob([]),
+});
 
 test("a frame is found by the time stamp that was sent with it", () => {
   const frames = new SentFrames();
@@ -24,5 +28,8 @@ test("only the newest forty are kept", () => {
 test("frames lie in the audio span in which they were taken, its end excluded", () => {
   const frames = new SentFrames();
   for (const at of [0, 500, 1000]) frames.keep(frame(at + 70_000, at));
-  assert.deepEqual(frames.between(500, 1000).map(({ audioMs }) => audioMs), [500]);
+  assert.deepEqual(
+    frames.between(500, 1000).map(({ audioMs }) => audioMs),
+    [500],
+  );
 });

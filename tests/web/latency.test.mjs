@@ -14,20 +14,38 @@ const PLAIN = {
   first_byte_ms: 1600,
   done_ms: 2600,
 };
-const durations = ({ segments }) => Object.fromEntries(segments.map(({ name, ms }) => [name, ms]));
+const durations = ({ segments }) =>
+  Object.fromEntries(segments.map(({ name, ms }) => [name, ms]));
 const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
 
 test("a plain turn is cut at its instants", () => {
   const latency = latencyOf(PLAIN);
-  assert.deepEqual(durations(latency), { endpointing: 500, queue: 3, prefill: 87, delivery: 10, streaming: 1000 });
+  assert.deepEqual(durations(latency), {
+    endpointing: 500,
+    queue: 3,
+    prefill: 87,
+    delivery: 10,
+    streaming: 1000,
+  });
   assert.equal(latency.firstWordsMs, 600);
   assert.equal(latency.readyEarlyMs, 0);
   assert.equal(latency.isFromSpeech, true);
 });
 
 test("an answer begun early costs no waiting and says how early it was", () => {
-  const latency = latencyOf({ ...PLAIN, admitted_ms: 1202, first_token_ms: 1300, first_byte_ms: 1502 });
-  assert.deepEqual(durations(latency), { endpointing: 500, queue: 0, prefill: 0, delivery: 2, streaming: 1098 });
+  const latency = latencyOf({
+    ...PLAIN,
+    admitted_ms: 1202,
+    first_token_ms: 1300,
+    first_byte_ms: 1502,
+  });
+  assert.deepEqual(durations(latency), {
+    endpointing: 500,
+    queue: 0,
+    prefill: 0,
+    delivery: 2,
+    streaming: 1098,
+  });
   assert.equal(latency.readyEarlyMs, 200);
   assert.equal(latency.firstWordsMs, 502);
 });
@@ -35,7 +53,9 @@ test("an answer begun early costs no waiting and says how early it was", () => {
 test("the segments up to the first byte add up to the wait, early or not", () => {
   for (const first_token_ms of [1300, 1499, 1500, 1590]) {
     const latency = latencyOf({ ...PLAIN, admitted_ms: first_token_ms - 50, first_token_ms });
-    const waited = sum(latency.segments.filter(({ name }) => name !== "streaming").map(({ ms }) => ms));
+    const waited = sum(
+      latency.segments.filter(({ name }) => name !== "streaming").map(({ ms }) => ms),
+    );
     assert.equal(waited, latency.firstWordsMs);
   }
 });
@@ -49,12 +69,20 @@ test("a written turn starts at its commit", () => {
 
 test("an unknown instant gives its time to the next segment", () => {
   assert.deepEqual(durations(latencyOf({ ...PLAIN, admitted_ms: null })), {
-    endpointing: 500, prefill: 90, delivery: 10, streaming: 1000,
+    endpointing: 500,
+    prefill: 90,
+    delivery: 10,
+    streaming: 1000,
   });
 });
 
 test("a turn cancelled before its first byte has no first words", () => {
-  const latency = latencyOf({ ...PLAIN, first_token_ms: null, first_byte_ms: null, done_ms: null });
+  const latency = latencyOf({
+    ...PLAIN,
+    first_token_ms: null,
+    first_byte_ms: null,
+    done_ms: null,
+  });
   assert.equal(latency.firstWordsMs, null);
   assert.deepEqual(durations(latency), { endpointing: 500, queue: 3 });
 });
@@ -84,7 +112,12 @@ test("nothing but zeros, or nothing but streaming, still has finite shares", () 
 });
 
 test("durations are spelled for reading", () => {
-  assert.deepEqual([3.4, 999, 1240, 12_345].map(spelled), ["3 ms", "999 ms", "1.24 s", "12.3 s"]);
+  assert.deepEqual([3.4, 999, 1240, 12_345].map(spelled), [
+    "3 ms",
+    "999 ms",
+    "1.24 s",
+    "12.3 s",
+  ]);
 });
 
 test("the median of nothing is nothing", () => {

@@ -2,10 +2,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { CHUNK_SAMPLES, Chunker, PcmRing, Resampler, peakOf, toBase64, toPcm16 } from "../../web/pcm.js";
+import {
+  CHUNK_SAMPLES,
+  Chunker,
+  PcmRing,
+  Resampler,
+  peakOf,
+  toBase64,
+  toPcm16,
+} from "../../web/pcm.js";
 
 function tone(hz, rateHz, numSamples) {
-  return Float32Array.from({ length: numSamples }, (_, i) => Math.sin((2 * Math.PI * hz * i) / rateHz));
+  return Float32Array.from({ length: numSamples }, (_, i) =>
+    Math.sin((2 * Math.PI * hz * i) / rateHz),
+  );
 }
 
 function rms(samples) {
@@ -22,7 +32,10 @@ function resampled(samples, from, to, block = samples.length) {
 }
 
 test("full scale maps to full scale and beyond it is clipped", () => {
-  assert.deepEqual([...toPcm16(Float32Array.of(0, 1, -1, 1.5, -9, 0.5))], [0, 32767, -32767, 32767, -32767, 16384]);
+  assert.deepEqual(
+    [...toPcm16(Float32Array.of(0, 1, -1, 1.5, -9, 0.5))],
+    [0, 32767, -32767, 32767, -32767, 16384],
+  );
 });
 
 test("the peak is the largest magnitude of either sign", () => {
@@ -76,7 +89,10 @@ test("blocks of 128 become chunks of 480 in order", () => {
     chunker.push(samples, (chunk) => chunks.push([...chunk]));
   }
   assert.equal(chunks.length, 4);
-  assert.deepEqual(chunks.flat(), Array.from({ length: 4 * CHUNK_SAMPLES }, (_, i) => i));
+  assert.deepEqual(
+    chunks.flat(),
+    Array.from({ length: 4 * CHUNK_SAMPLES }, (_, i) => i),
+  );
 });
 
 test("the ring returns what it still has of a span", () => {

@@ -27,8 +27,16 @@ const item = (id, content) => ({
 });
 const heard = (id) => item(id, [{ type: "input_audio", transcript: null }]);
 const answering = (id) => ({ type: "response.created", response: { id } });
-const delta = (id, text) => ({ type: "response.output_text.delta", response_id: id, delta: text });
-const text = (id, whole) => ({ type: "response.output_text.done", response_id: id, text: whole });
+const delta = (id, text) => ({
+  type: "response.output_text.delta",
+  response_id: id,
+  delta: text,
+});
+const text = (id, whole) => ({
+  type: "response.output_text.done",
+  response_id: id,
+  text: whole,
+});
 const done = (id, status = "completed", more = {}) => ({
   type: "response.done",
   response: { id, status, status_details: null, ...more },
@@ -114,7 +122,12 @@ test("a cancel by the client leaves the turn closed and nothing answering", () =
 
 test("a failure shows the server's message", () => {
   const failed = { status_details: { type: "failed", error: { message: "engine is gone" } } };
-  const { turns } = fold([created, ...spoken("u1", 0, 9), answering("r1"), done("r1", "failed", failed)]);
+  const { turns } = fold([
+    created,
+    ...spoken("u1", 0, 9),
+    answering("r1"),
+    done("r1", "failed", failed),
+  ]);
   assert.equal(turns[0].reply.status, "failed");
   assert.equal(turns[0].reply.reason, "engine is gone");
 });
@@ -144,13 +157,19 @@ test("transcription fills in the words", () => {
     { type: `${kind}.delta`, item_id: "u1", delta: "old" },
   ]);
   assert.equal(heardSome.turns[0].words, "how old");
-  const all = fold([{ type: `${kind}.completed`, item_id: "u1", transcript: "How old?" }], heardSome);
+  const all = fold(
+    [{ type: `${kind}.completed`, item_id: "u1", transcript: "How old?" }],
+    heardSome,
+  );
   assert.equal(all.turns[0].words, "How old?");
 });
 
 test("speech that was never committed disappears when the next one starts", () => {
   const { turns } = fold([created, started("u1", 0), stopped("u1", 300), started("u2", 900)]);
-  assert.deepEqual(turns.map(({ itemId }) => itemId), ["u2"]);
+  assert.deepEqual(
+    turns.map(({ itemId }) => itemId),
+    ["u2"],
+  );
 });
 
 test("speech under way survives events of an earlier answer", () => {
@@ -161,15 +180,24 @@ test("speech under way survives events of an earlier answer", () => {
     started("u2", 50),
     done("r1", "cancelled"),
   ]);
-  assert.deepEqual(turns.map(({ itemId }) => itemId), ["u1", "u2"]);
+  assert.deepEqual(
+    turns.map(({ itemId }) => itemId),
+    ["u1", "u2"],
+  );
 });
 
 test("a lost connection closes the open answer; the next session may reuse its ids", () => {
   const first = fold([created, ...spoken("u1", 0, 9), answering("r1"), delta("r1", "Half")]);
   const down = protocol.disconnect(first);
   assert.equal(down.turns[0].reply.status, "lost");
-  const { turns } = fold([created, ...spoken("u1", 0, 9), answering("r1"), delta("r1", "New")], down);
-  assert.deepEqual(turns.map(({ reply }) => reply.text), ["Half", "New"]);
+  const { turns } = fold(
+    [created, ...spoken("u1", 0, 9), answering("r1"), delta("r1", "New")],
+    down,
+  );
+  assert.deepEqual(
+    turns.map(({ reply }) => reply.text),
+    ["Half", "New"],
+  );
   assert.notEqual(turns[0].key, turns[1].key);
 });
 

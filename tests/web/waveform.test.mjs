@@ -9,7 +9,10 @@ test("each bar shows the peak of its own slice", () => {
   pcm[60] = -32768;
   const bars = barsOf(pcm, 10);
   assert.equal(bars.length, 10);
-  assert.deepEqual(bars.map((level) => level === 1), Array.from({ length: 10 }, (_, i) => i === 6));
+  assert.deepEqual(
+    bars.map((level) => level === 1),
+    Array.from({ length: 10 }, (_, i) => i === 6),
+  );
 });
 
 test("no sound gives bars of zero", () => {

@@ -74,7 +74,9 @@ export class Ribbon {
       const x = width - BAR_WIDTH - i * BAR_PITCH;
       const isSpeech =
         audioMs !== null &&
-        speech.some(({ startMs, endMs }) => audioMs >= startMs && audioMs < (endMs ?? Infinity));
+        speech.some(
+          ({ startMs, endMs }) => audioMs >= startMs && audioMs < (endMs ?? Infinity),
+        );
       context.globalAlpha = audioMs === null ? 0.45 : 1;
       context.fillStyle = isSpeech ? accent : style.color;
       drawBar(context, { x, width: BAR_WIDTH, middle, reach, level: loudness(peak) });

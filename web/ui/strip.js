@@ -34,7 +34,9 @@ export function strip(timeline) {
     key.append(entry);
   });
   if (readyEarlyMs > 0) {
-    key.append(make("li", "early", `answer begun ${spelled(readyEarlyMs)} before the turn closed`));
+    key.append(
+      make("li", "early", `answer begun ${spelled(readyEarlyMs)} before the turn closed`),
+    );
   }
   return make("div", "strip", total, track, key);
 }

@@ -110,11 +110,12 @@ class TurnView {
   /** @param {Turn} turn */
   #showSound({ speech }) {
     if (speech === null) return;
-    this.#said.append(this.#sound, this.#length);
     if (speech.endMs === null) {
       write(this.#length, "speaking…");
+      this.#said.append(this.#length);
       return;
     }
+    this.#said.append(this.#sound, this.#length);
     const lengthMs = speech.endMs - speech.startMs;
     const width = Math.min(MAX_SOUND_PX, Math.max(MIN_SOUND_PX, (lengthMs / 1000) * PX_PER_S));
     this.#bars = barsOf(this.#sources.sound(speech), Math.floor(width / BAR_PITCH));
@@ -199,7 +200,12 @@ class TurnView {
       const beforeMs = stoppedMs - frame.captured_ms;
       when = `, ${spelled(Math.abs(beforeMs))} ${beforeMs < 0 ? "after" : "before"} you stopped`;
     }
-    return make("figure", "", image(sent, "The picture it saw"), make("figcaption", "", `It saw this${when}`));
+    return make(
+      "figure",
+      "",
+      image(sent, "The picture it saw"),
+      make("figcaption", "", `It saw this${when}`),
+    );
   }
 
   /** @param {Frame[]} frames */
