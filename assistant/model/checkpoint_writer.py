@@ -162,7 +162,8 @@ def _random_weights(
 
 def _draw(name: str, shape: Shape, seed: int) -> Tensor:
     """Draw one tensor; its values depend on its name and the seed alone."""
-    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()) + (seed << 32))
+    # torch's CPU generator reads 32 bits of its seed: name and seed must share them.
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
     drawn = torch.randn(shape, generator=generator)
     if name == EMBEDDING or name == tensor_names.LM_HEAD:
         return drawn
