@@ -7,11 +7,13 @@ only its four matrices per layer.
 """
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from assistant.errors import CheckpointError
 from assistant.model.audio import AudioEncoder
@@ -103,7 +105,7 @@ class Phi4Multimodal:
             else:
                 merged = self._placed(base)
             weights[name.removeprefix("model.")] = merged
-        with torch.device("meta"):
+        with torch.device("meta"), _Uninitialised():
             decoder = Decoder(self.config)
         return _filled(decoder, weights, self.device)
 
@@ -120,14 +122,14 @@ class Phi4Multimodal:
     def _build_image_encoder(self) -> ImageEncoder | None:
         if self.config.vision is None:
             return None
-        with torch.device("meta"):
+        with torch.device("meta"), _Uninitialised():
             encoder = ImageEncoder(self.config.vision, self.config.hidden_size)
         return _filled(encoder, self._read_encoder(IMAGE_PREFIX), self.device)
 
     def _build_audio_encoder(self) -> AudioEncoder | None:
         if self.config.audio is None:
             return None
-        with torch.device("meta"):
+        with torch.device("meta"), _Uninitialised():
             encoder = AudioEncoder(self.config.audio, self.config.hidden_size)
         return _filled(encoder, self._read_encoder(AUDIO_PREFIX), self.device)
 
@@ -137,6 +139,27 @@ class Phi4Multimodal:
 
     def _placed(self, tensor: Tensor) -> Tensor:
         return tensor.to(device=self.device, dtype=self.dtype)
+
+
+class _Uninitialised(TorchFunctionMode):
+    """
+    Build modules without drawing initial values that the checkpoint replaces.
+
+    On ``meta`` that would cost nothing, but ``normal_`` there imports torch's compiler
+    first (torch 2.13: 1.3 s on one core, most of the time the demo model takes to load).
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 def _filled(module: _M, weights: dict[str, Tensor], device: str) -> _M:
