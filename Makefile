@@ -26,7 +26,7 @@ CONSTRAINTS := configs/constraints.txt
 CHROMIUM_NAMES := chromium chromium-browser google-chrome google-chrome-stable
 
 help:
-	@sed -n 's/^# \{0,1\}//p;/^$$/q' $(firstword $(MAKEFILE_LIST))
+	@sed -n '/^#/!q;s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
 run: $(VENV)/.run
 	@exec $(BIN)/assistant serve $(ARGS)

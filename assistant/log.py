@@ -11,7 +11,7 @@ from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-_MEDIA_LOGGERS = ("websockets", "uvicorn", "aiortc", "aioice", "httpx", "httpcore", "PIL")
+HELD_LOGGERS = ("websockets", "uvicorn", "aiortc", "aioice", "httpx", "httpcore", "PIL")
 """Libraries whose DEBUG lines contain messages, media or candidate addresses."""
 
 _ACCESS_LOGGER = "uvicorn.access"
@@ -45,7 +45,7 @@ def set_up(level: str, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for name in _MEDIA_LOGGERS:
+    for name in HELD_LOGGERS:
         logging.getLogger(name).setLevel(max(root.level, logging.INFO))
     logging.getLogger(_ACCESS_LOGGER).setLevel(logging.WARNING)
     logging.captureWarnings(True)
@@ -59,6 +59,8 @@ class SessionLog(logging.LoggerAdapter[logging.Logger]):
     """
 
     def __init__(self, logger: logging.Logger, session: str) -> None:
+        # The prefix becomes part of a %-style format. Session ids are made here, not sent.
+        assert "%" not in session
         super().__init__(logger, {})
         self.session = session
         self.turn: int | None = None
@@ -66,6 +68,6 @@ class SessionLog(logging.LoggerAdapter[logging.Logger]):
     def process(
         self, msg: object, kwargs: MutableMapping[str, Any]
     ) -> tuple[str, MutableMapping[str, Any]]:
-        """Put the prefix in front, with its percent signs made harmless."""
+        """Put the prefix in front."""
         prefix = self.session if self.turn is None else f"{self.session} turn {self.turn}"
-        return f"{prefix.replace('%', '%%')}: {msg}", kwargs
+        return f"{prefix}: {msg}", kwargs

@@ -22,11 +22,11 @@ def web_directory(package: Path = _PACKAGE) -> Path:
     Raises:
         ConfigError: Neither folder has an ``index.html``.
     """
-    for folder in (package.parent / "web", package / "_web"):
-        # A foreign "web" beside an installed package must not be served by accident.
-        is_working_copy = (package.parent / "pyproject.toml").is_file()
-        if (folder.parent == package or is_working_copy) and (
-            folder / "index.html"
-        ).is_file():
+    folders = [package / "_web"]
+    # In site-packages a neighbour called "web" would be somebody else's.
+    if (package.parent / "pyproject.toml").is_file():
+        folders.insert(0, package.parent / "web")
+    for folder in folders:
+        if (folder / "index.html").is_file():
             return folder
     raise ConfigError(f"the web page is not part of this installation (under {package})")

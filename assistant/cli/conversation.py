@@ -235,7 +235,8 @@ async def _say_and_listen(
             saying = tasks.create_task(say())
             await _listen(socket, Captions(), show, is_one_answer=is_one_answer)
             saying.cancel()
-    except* (CommandError, ConnectionClosed) as group:
+    except ExceptionGroup as group:
+        # Both sides fail together when the connection breaks; one reason is enough.
         raise group.exceptions[0] from None
 
 

@@ -8,6 +8,7 @@ used: three kinds of request do not justify a dependency.
 import http.client
 import json
 import re
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -71,7 +72,7 @@ class Hub:
             text = _read_bounded(answer)
         try:
             return _parse_listing(json.loads(text))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CommandError(
                 f"{self.endpoint} gave no list of files: {error!r}"
             ) from error
@@ -96,23 +97,23 @@ class Hub:
         return Content(answer, start if is_partial else 0)
 
     def _open(self, path: str, hub_id: str, headers: dict[str, str] | None = None) -> Any:
-        request = urllib.request.Request(
-            self.endpoint.rstrip("/") + path, headers=headers or {}
-        )
+        if not self.endpoint.startswith(("https://", "http://")):
+            raise CommandError(f"{self.endpoint!r} is not the address of a hub")
+        address = self.endpoint.rstrip("/") + path
+        request = urllib.request.Request(address, headers=headers or {})
         request.add_header("User-Agent", "phi-assistant")
         if self.token:
             request.add_unredirected_header("Authorization", f"Bearer {self.token}")
-        opener = urllib.request.build_opener(_CarefulRedirects)
         try:
-            return opener.open(request, timeout=TIMEOUT_S)
+            return _OPENER.open(request, timeout=TIMEOUT_S)
         except urllib.error.HTTPError as error:
             with error:
                 raise _refusal(error, hub_id, self.endpoint) from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
+            if isinstance(reason, ssl.SSLCertVerificationError):
+                raise CommandError(f"{self.endpoint}: {reason.verify_message}") from error
             raise Unreachable(f"{self.endpoint}: {reason}") from error
-        except ValueError as error:
-            raise CommandError(f"{self.endpoint!r} is not an address: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +149,10 @@ class _CarefulRedirects(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         old, new = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
-        if old.scheme == "https" and new.scheme != "https":
-            raise urllib.error.URLError("refused to follow a redirect from https to http")
+        if new.scheme not in ("https", old.scheme):
+            raise urllib.error.URLError(
+                f"refused to follow a redirect from {old.scheme} to {new.scheme}"
+            )
         request = super().redirect_request(req, fp, code, msg, headers, newurl)
         token = req.get_header("Authorization")
         if (
@@ -159,6 +162,9 @@ class _CarefulRedirects(urllib.request.HTTPRedirectHandler):
         ):
             request.add_unredirected_header("Authorization", token)
         return request
+
+
+_OPENER = urllib.request.build_opener(_CarefulRedirects)
 
 
 def _refusal(

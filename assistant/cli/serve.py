@@ -1,6 +1,7 @@
 """``assistant serve``: run the service until it is told to stop."""
 
 import argparse
+import resource
 
 from assistant import log
 from assistant.cli.options import add_config_option, effective_configuration
@@ -32,6 +33,7 @@ def run(options: argparse.Namespace) -> int:
     """Serve; return the exit status."""
     effective = effective_configuration(options)
     log.set_up(effective.config.log.level)
+    _forbid_core_dumps()
     model = effective.config.engine.model
     if model != DEMO:
         resolve_model(model)  # says at once what the engine process would say after seconds
@@ -39,6 +41,12 @@ def run(options: argparse.Namespace) -> int:
     from assistant.gateway.server import serve
 
     return serve(effective, _announce)
+
+
+def _forbid_core_dumps() -> None:
+    """Keep what users said and showed out of files, also when a process crashes."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def _announce(line: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def read_file(file: Path) -> list[bytes]:
     return [pcm[start : start + len(SILENCE)] for start in range(0, len(pcm), len(SILENCE))]
 
 
-async def microphone() -> AsyncIterator[bytes]:
+async def microphone() -> AsyncGenerator[bytes, None]:
     """
     Yield chunks from the default microphone for ever.
 

@@ -3,17 +3,18 @@
 import argparse
 import asyncio
 import os
+import re
 import sys
 from pathlib import Path
 
 from assistant.errors import CommandError
 
-_MEDIA_TYPES = {
-    b"\xff\xd8\xff": "image/jpeg",
-    b"\x89PNG": "image/png",
-    b"RIFF": "image/webp",
-}
-"""First bytes of a picture to its media type."""
+_MEDIA_TYPES = (
+    (re.compile(rb"\xff\xd8\xff"), "image/jpeg"),
+    (re.compile(rb"\x89PNG\r\n"), "image/png"),
+    (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), "image/webp"),
+)
+"""How a picture starts, and what it is then."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -81,8 +82,8 @@ def read_picture(file: Path) -> tuple[bytes, str]:
         data = file.read_bytes()
     except OSError as error:
         raise CommandError(f"{file}: {error.strerror}") from error
-    for start, media_type in _MEDIA_TYPES.items():
-        if data.startswith(start):
+    for start, media_type in _MEDIA_TYPES:
+        if start.match(data):
             return data, media_type
     raise CommandError(f"{file} is neither a JPEG nor a PNG nor a WebP picture")
 
