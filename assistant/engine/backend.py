@@ -1,0 +1,94 @@
+"""
+What the engine asks of a model: prepare, encode, prefill, decode.
+
+The engine's loop knows a model through ``Backend`` alone; tests give it a toy.
+"""
+
+from collections.abc import Sequence as Items
+from typing import Protocol
+
+from torch import Tensor
+
+from assistant.engine.sequence import Chunk, Piece
+from assistant.wire.link import Adapter, Part
+
+
+class Detokenizer(Protocol):
+    """Turn the ids of one reply into text, holding back incomplete characters."""
+
+    def feed(self, token: int) -> str:
+        """Return the text that this id completes; may be empty."""
+        ...
+
+    def finish(self) -> str:
+        """Return what was held back."""
+        ...
+
+
+class Backend(Protocol):
+    """A model with a KV cache of numbered rows."""
+
+    model: str
+    device: str
+    dtype: str
+    is_meaningless: bool
+    stop_ids: frozenset[int]
+    adapters: frozenset[Adapter]
+    vocab_size: int
+
+    def prepare(self, part: Part, adapter: Adapter) -> Chunk:
+        """
+        Count the tokens of a part; do only the work that takes.
+
+        Raises:
+            MediaError: The picture or clip cannot be used.
+            RequestRefused: The model cannot read such a part.
+        """
+        ...
+
+    def encode(self, media: object, adapter: Adapter) -> object:
+        """Run the encoder over a chunk's prepared media; return its embeddings."""
+        ...
+
+    def offload(self, media: object) -> object:
+        """Return the same embeddings in host memory."""
+        ...
+
+    def prefill(
+        self,
+        adapter: Adapter,
+        slot: int,
+        start: int,
+        pieces: Items[Piece],
+        *,
+        wants_logits: bool,
+    ) -> Tensor | None:
+        """
+        Compute consecutive positions from ``start`` on in one row.
+
+        Returns:
+            Logits after the last position, ``[V]`` float32, if wanted.
+        """
+        ...
+
+    def decode(
+        self,
+        adapter: Adapter,
+        slots: Items[int],
+        positions: Items[int],
+        tokens: Items[int],
+    ) -> Tensor:
+        """Compute one position in each of several rows; return ``[B, V]`` float32."""
+        ...
+
+    def detokenizer(self) -> Detokenizer:
+        """Return a fresh one for a reply."""
+        ...
+
+    def warm_up(self) -> None:
+        """Run every kind of work once, so that no turn pays for first uses."""
+        ...
+
+    def check_device(self) -> None:
+        """Raise if the device can no longer compute (a failed kernel poisons CUDA)."""
+        ...

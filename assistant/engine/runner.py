@@ -1,0 +1,95 @@
+"""
+Carry out steps: from sequences to the backend's arguments, from logits to tokens.
+
+Knows tensors only as what the backend returns and the sampler takes.
+"""
+
+import torch
+
+from assistant.engine import sampler
+from assistant.engine.backend import Backend
+from assistant.engine.scheduler import Decode, Encode, Prefill, Step
+from assistant.engine.sequence import Sequence
+from assistant.errors import MediaError, RequestRefused
+
+
+class Runner:
+    """Run steps on a backend; keeps the dice of the replies under way."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._dice: dict[Sequence, sampler.Dice] = {}
+
+    def begin(self, sequence: Sequence) -> None:
+        """Get ready for the reply that a sequence has just begun."""
+        assert sequence.generation is not None
+        self._dice[sequence] = sampler.Dice(sequence.generation.sampling)
+
+    def end(self, sequence: Sequence) -> None:
+        """Forget the reply."""
+        del self._dice[sequence]
+
+    @torch.inference_mode()
+    def run(self, step: Step) -> list[tuple[Sequence, int | None]]:
+        """
+        Compute a step.
+
+        Returns:
+            The next token of each sequence whose reply goes on with this step; None
+            where the logits were not finite.
+        """
+        match step:
+            case Encode(sequence, chunk):
+                chunk.media = self._backend.encode(chunk.media, sequence.adapter)
+                chunk.is_encoded = True
+                return []
+            case Prefill():
+                return self._prefill(step)
+            case Decode():
+                return self._decode(step)
+
+    def offload(self, sequence: Sequence) -> None:
+        """Move what an evicted sequence holds on the device to the host."""
+        for chunk in sequence.chunks:
+            if chunk.kind != "text" and chunk.is_encoded:
+                chunk.media = self._backend.offload(chunk.media)
+
+    def _prefill(self, step: Prefill) -> list[tuple[Sequence, int | None]]:
+        sequence = step.sequence
+        is_last = sequence.generation is not None and step.stop == sequence.num_tokens
+        logits = self._backend.prefill(
+            sequence.adapter,
+            step.slot,
+            step.start,
+            sequence.pieces(step.start, step.stop),
+            wants_logits=is_last,
+        )
+        sequence.receive_computed(step.stop)
+        if not is_last:
+            return []
+        assert logits is not None
+        (token,) = sampler.choose(logits.unsqueeze(0), [self._dice[sequence]])
+        return [(sequence, token)]
+
+    def _decode(self, step: Decode) -> list[tuple[Sequence, int | None]]:
+        logits = self._backend.decode(
+            step.adapter,
+            step.slots,
+            [sequence.num_computed for sequence in step.sequences],
+            [sequence.chunks[-1].ids[-1] for sequence in step.sequences],
+        )
+        for sequence in step.sequences:
+            sequence.receive_computed(sequence.num_tokens)
+        dice = [self._dice[sequence] for sequence in step.sequences]
+        return list(zip(step.sequences, sampler.choose(logits, dice), strict=True))
+
+
+def failure_code(error: Exception) -> str:
+    """Return the stable code under which an exception is reported to a gateway."""
+    match error:
+        case MediaError() | RequestRefused():
+            return error.code
+        case MemoryError() | torch.OutOfMemoryError():
+            return "out_of_memory"
+        case _:
+            return "internal_error"

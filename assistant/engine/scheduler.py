@@ -1,0 +1,211 @@
+"""
+What the engine computes next. Knows counts and rows; no tensor, no socket, no clock.
+
+Work comes in three kinds of step: encode one picture or clip, prefill one bounded range
+of one sequence, decode one token for every ready sequence of one adapter.
+
+* Between two steps of the first two kinds every adapter with ready sequences decodes
+  once, so nobody's next token waits longer than one chunk (and one step of each adapter).
+* The rest of a prompt whose reply is waited for goes before reading ahead, but of
+  ``MAX_TAIL_RUN`` + 1 chunks one is reading ahead, so that neither starves.
+* Within each of the two, sequences take turns, one chunk each.
+
+A sequence needs a row of the cache while it has work. When none is free, the row used
+least recently by a sequence without work is taken; for a reply also one of a sequence
+that only reads ahead. What is taken is computed again when its owner has work: the owner
+loses time, never content. A reply waits while all rows belong to replies, first come
+first served, and gives up after ``admission_timeout_s``.
+"""
+
+from dataclasses import dataclass
+
+from assistant.engine.sequence import Chunk, Sequence
+from assistant.engine.slots import Slots
+from assistant.wire.link import Adapter
+
+MAX_TAIL_RUN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Encode:
+    """Run the encoder over one picture or clip."""
+
+    sequence: Sequence
+    chunk: Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Prefill:
+    """Compute positions ``[start, stop)`` of one sequence in its row."""
+
+    sequence: Sequence
+    slot: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decode:
+    """Compute the last position of several sequences of one adapter."""
+
+    adapter: Adapter
+    sequences: tuple[Sequence, ...]
+    slots: tuple[int, ...]
+
+
+Step = Encode | Prefill | Decode
+
+
+class Scheduler:
+    """Choose steps for the sequences it was told about."""
+
+    def __init__(
+        self, slots: Slots[Sequence], prefill_chunk_tokens: int, admission_timeout_s: float
+    ) -> None:
+        self.slots = slots
+        self.prefill_chunk_tokens = prefill_chunk_tokens
+        self.admission_timeout_s = admission_timeout_s
+        # Dictionaries serve as ordered sets: who comes first is served first.
+        self._replying: dict[Sequence, None] = {}
+        self._reading: dict[Sequence, None] = {}
+        self._owed: set[Adapter] = set()
+        """Adapters that decode before the next chunk may run."""
+        self._turns: dict[Adapter, None] = {}
+        """Adapters that decoded, the one longest ago first."""
+        self._num_tail_run = 0
+
+    # --- what changed ------------------------------------------------------------------
+
+    def update(self, sequence: Sequence) -> None:
+        """Take note that orders, or a reply's end, changed what a sequence needs."""
+        if sequence.generation is not None:
+            self._reading.pop(sequence, None)
+            self._replying.setdefault(sequence)
+            return
+        if sequence in self._replying:
+            del self._replying[sequence]
+            self.slots.touch(sequence)
+        if sequence.pending:
+            self._reading.setdefault(sequence)
+        else:
+            self._reading.pop(sequence, None)
+
+    def remove(self, sequence: Sequence) -> None:
+        """Forget a sequence and free its row."""
+        self._replying.pop(sequence, None)
+        self._reading.pop(sequence, None)
+        self.slots.give_back(sequence)
+
+    # --- rows --------------------------------------------------------------------------
+
+    def admit(self) -> list[Sequence]:
+        """Give rows to those with work; return the sequences that lost theirs."""
+        evicted: list[Sequence] = []
+        for waiting in (self._replying, self._reading):
+            for sequence in waiting:
+                if self.slots.get(sequence) is not None:
+                    continue
+                if not self.slots.num_free:
+                    victim = self._find_victim(for_reply=waiting is self._replying)
+                    if victim is None:
+                        break
+                    self.slots.give_back(victim)
+                    victim.evict()
+                    evicted.append(victim)
+                self.slots.take(sequence)
+        return evicted
+
+    def _find_victim(self, *, for_reply: bool) -> Sequence | None:
+        reading = None
+        for owner in self.slots.owners():
+            if owner in self._replying:
+                continue
+            if owner not in self._reading:
+                return owner
+            reading = reading or owner
+        return reading if for_reply else None
+
+    def expired(self, now: float) -> list[Sequence]:
+        """Return those whose reply has waited too long for a row."""
+        return [
+            sequence
+            for sequence in self._replying
+            if self.slots.get(sequence) is None
+            and now - self._received_at(sequence) >= self.admission_timeout_s
+        ]
+
+    def deadline(self) -> float | None:
+        """Return when ``expired`` has something to say at the earliest, if ever."""
+        times = [
+            self._received_at(sequence)
+            for sequence in self._replying
+            if self.slots.get(sequence) is None
+        ]
+        return min(times) + self.admission_timeout_s if times else None
+
+    @staticmethod
+    def _received_at(sequence: Sequence) -> float:
+        assert sequence.generation is not None
+        return sequence.generation.received_at
+
+    # --- steps -------------------------------------------------------------------------
+
+    def next_step(self) -> Step | None:
+        """Return what to compute now; None when nobody with a row has work."""
+        ready: dict[Adapter, list[Sequence]] = {}
+        tails: list[Sequence] = []
+        for sequence in self._replying:
+            if self.slots.get(sequence) is None:
+                continue
+            if sequence.can_decode:
+                ready.setdefault(sequence.adapter, []).append(sequence)
+            else:
+                tails.append(sequence)
+
+        self._owed &= ready.keys()
+        if not self._owed:
+            chosen = self._choose_chunk(tails)
+            if chosen is not None:
+                self._owed = set(ready)
+                return self._chunk_of(chosen)
+        if not ready:
+            return None
+        return self._decode(ready)
+
+    def _choose_chunk(self, tails: list[Sequence]) -> Sequence | None:
+        others = [s for s in self._reading if self.slots.get(s) is not None]
+        if tails and (not others or self._num_tail_run < MAX_TAIL_RUN):
+            self._num_tail_run += 1
+            chosen, ring = tails[0], self._replying
+        elif others:
+            self._num_tail_run = 0
+            chosen, ring = others[0], self._reading
+        else:
+            return None
+        del ring[chosen]
+        ring[chosen] = None
+        self.slots.touch(chosen)
+        return chosen
+
+    def _chunk_of(self, sequence: Sequence) -> Encode | Prefill:
+        slot = self.slots.get(sequence)
+        assert slot is not None
+        start = sequence.num_computed
+        stop = min(sequence.num_tokens, start + self.prefill_chunk_tokens)
+        for piece in sequence.pieces(start, stop):
+            if not piece.chunk.is_encoded:
+                return Encode(sequence, piece.chunk)
+        return Prefill(sequence, slot, start, stop)
+
+    def _decode(self, ready: dict[Adapter, list[Sequence]]) -> Decode:
+        # Who is owed a step goes first, then whoever decoded longest ago.
+        waiting = self._owed or ready.keys()
+        never = [adapter for adapter in waiting if adapter not in self._turns]
+        past = [adapter for adapter in self._turns if adapter in waiting]
+        adapter = (never + past)[0]
+        self._turns.pop(adapter, None)
+        self._turns[adapter] = None
+        self._owed.discard(adapter)
+        sequences = tuple(ready[adapter])
+        slots = tuple(self.slots.get(sequence) for sequence in sequences)
+        return Decode(adapter, sequences, slots)  # type: ignore[arg-type]  # all hold a row

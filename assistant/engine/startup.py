@@ -1,0 +1,106 @@
+"""
+What the engine process does before it serves: choose device and type, load the model.
+
+Knows folders and devices; serves nothing.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+import torch
+
+from assistant.config import EngineConfig
+from assistant.data_home import data_directory
+from assistant.engine.backend import Backend
+from assistant.errors import CheckpointError, ConfigError
+from assistant.models_on_disk import DEMO, resolve_model
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def choose_device(wanted: str) -> str:
+    """
+    Return what ``engine.device`` stands for on this machine.
+
+    Raises:
+        ConfigError: There is no such device here.
+    """
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(wanted)
+        torch.zeros(1, device=device)
+    # AssertionError is what a torch built without that kind of device raises.
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"engine.device = {wanted!r}: {reason}") from error
+    return str(device)
+
+
+def choose_dtype(wanted: str, device: str) -> torch.dtype:
+    """Return what ``engine.dtype`` stands for on a device."""
+    if wanted == "auto":
+        return torch.float32 if device == "cpu" else torch.bfloat16
+    return DTYPES[wanted]
+
+
+def choose_num_threads(wanted: int) -> int:
+    """Return how many threads torch computes with; 0 leaves one core to the gateway."""
+    if hasattr(os, "sched_getaffinity"):
+        num_cores = len(os.sched_getaffinity(0))
+    else:
+        num_cores = os.cpu_count() or 1
+    return wanted or max(1, num_cores - 1)
+
+
+def find_model(name: str) -> Path:
+    """
+    Return the folder of a model; the demo is made on the spot when it is missing.
+
+    Raises:
+        CheckpointError: It is not on this machine, or cannot be made.
+    """
+    return _demo_folder() if name == DEMO else resolve_model(name)
+
+
+def _demo_folder() -> Path:
+    from assistant.model import checkpoint_writer
+
+    # A changed writer makes another model: the folder's name says which one wrote it.
+    source = Path(checkpoint_writer.__file__).read_bytes()
+    folder = data_directory() / f"demo-{hashlib.sha256(source).hexdigest()[:12]}"
+    if (folder / "config.json").is_file():
+        return folder
+    try:
+        checkpoint_writer.build_demo(folder)
+    except CheckpointError:
+        # Somebody else may have been faster; then theirs is as good.
+        if not (folder / "config.json").is_file():
+            raise
+    except OSError as error:
+        raise CheckpointError(f"the demo model: {folder}: {error.strerror}") from error
+    return folder
+
+
+def load_backend(config: EngineConfig) -> Backend:
+    """
+    Load the configured model on the configured device; takes seconds to minutes.
+
+    Raises:
+        CheckpointError: The model cannot be found or loaded.
+        ConfigError: The configuration does not fit this machine.
+    """
+    device = choose_device(config.device)
+    dtype = choose_dtype(config.dtype, device)
+    folder = find_model(config.model)
+    adapters = Path(config.adapters).expanduser() if config.adapters else None
+    if config.backend == "transformers":
+        from assistant.engine.transformers_backend import TransformersBackend
+
+        return TransformersBackend.load(folder, config, device, dtype, adapters)
+    from assistant.engine.native_backend import NativeBackend
+    from assistant.model.phi4 import Phi4Multimodal
+
+    model = Phi4Multimodal.load(folder, device=device, dtype=dtype, adapters=adapters)
+    return NativeBackend(model, config.model, config)

@@ -1,0 +1,184 @@
+"""
+The language model: embeddings, 32 blocks, final norm, output head.
+
+Knows embeddings, slots and positions; knows no token's meaning, no sequence's length and
+no adapter (weights arrive merged). Parameter names are those of the native checkpoint
+after ``model.``. Ported from transformers ``modeling_phi3.py`` (Phi-4-multimodal's
+decoder is the same).
+"""
+
+import torch
+import torch.nn.functional as F  # noqa: N812  (the name everybody knows it by)
+from torch import Tensor, nn
+
+from assistant.model.attention import attend_batch, attend_rows, attend_span, span_mask
+from assistant.model.config import ModelConfig
+from assistant.model.kv_cache import KVCache
+from assistant.model.rope import LongRope, rotate
+
+
+class RmsNorm(nn.Module):
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(size))
+        self.eps = eps
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return F.rms_norm(hidden, self.weight.shape, self.weight, self.eps)
+
+
+class SelfAttention(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.num_kv_heads = config.num_kv_heads
+        self.head_dim = config.head_dim
+        width = config.num_heads * config.head_dim
+        rows = width + 2 * config.num_kv_heads * config.head_dim
+        self.qkv_proj = nn.Linear(config.hidden_size, rows, bias=False)
+        self.o_proj = nn.Linear(width, config.hidden_size, bias=False)
+
+    def project(
+        self, hidden: Tensor, cos: Tensor, sin: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return rotated queries [N, Hq, D], rotated keys and values [N, Hkv, D]."""
+        heads = self.qkv_proj(hidden).unflatten(1, (-1, self.head_dim))
+        num_rotated = self.num_heads + self.num_kv_heads
+        rotated = rotate(heads[:, :num_rotated], cos, sin)
+        return (
+            rotated[:, : self.num_heads],
+            rotated[:, self.num_heads :],
+            heads[:, num_rotated:],
+        )
+
+
+class GatedMlp(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        inner = config.intermediate_size
+        self.gate_up_proj = nn.Linear(config.hidden_size, 2 * inner, bias=False)
+        self.down_proj = nn.Linear(inner, config.hidden_size, bias=False)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        gate, up = self.gate_up_proj(hidden).chunk(2, dim=-1)
+        out: Tensor = self.down_proj(up * F.silu(gate))
+        return out
+
+
+class Block(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.self_attn = SelfAttention(config)
+        self.mlp = GatedMlp(config)
+        self.input_layernorm = RmsNorm(config.hidden_size, config.rms_norm_eps)
+        self.post_attention_layernorm = RmsNorm(config.hidden_size, config.rms_norm_eps)
+
+    def finish(self, hidden: Tensor, attended: Tensor) -> Tensor:
+        """Add what attention [N, Hq * D] and the MLP contribute to ``hidden`` [N, H]."""
+        hidden = hidden + self.self_attn.o_proj(attended)
+        out: Tensor = hidden + self.mlp(self.post_attention_layernorm(hidden))
+        return out
+
+
+class Decoder(nn.Module):
+    """One merged copy of the language model (built on the device in force)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.norm = RmsNorm(config.hidden_size, config.rms_norm_eps)
+        self.lm_head = (
+            None
+            if config.tie_word_embeddings
+            else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        )
+        self.rope = LongRope(config.rope)
+
+    @property
+    def blocks(self) -> list[Block]:
+        return [block for block in self.layers if isinstance(block, Block)]
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Return the embeddings [..., H] of token ids [...] int64."""
+        out: Tensor = self.embed_tokens(ids)
+        return out
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Return float32 logits [..., V] of hidden states [..., H]."""
+        head = self.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
+        return F.linear(hidden, head).float()
+
+    def prefill(self, embeds: Tensor, cache: KVCache, slot: int, start: int) -> Tensor:
+        """
+        Read ``embeds`` [T, H] at positions from ``start`` on; write their keys and values.
+
+        Every token attends to what the slot holds at ``0..start`` and to the new tokens up
+        to itself.
+
+        Returns:
+            Hidden states [T, H] after the final norm.
+        """
+        end = start + embeds.shape[0]
+        assert 0 <= start < end <= cache.max_tokens
+        cos, sin = self.rope.for_span(start, end, embeds)
+        mask = span_mask(start, end, embeds.device)
+        hidden = embeds
+        for index, block in enumerate(self.blocks):
+            queries, keys, values = block.self_attn.project(
+                block.input_layernorm(hidden), cos, sin
+            )
+            all_keys, all_values = cache.keys[index, slot], cache.values[index, slot]
+            all_keys[:, start:end] = keys.transpose(0, 1)
+            all_values[:, start:end] = values.transpose(0, 1)
+            attended = attend_span(queries, all_keys[:, :end], all_values[:, :end], mask)
+            hidden = block.finish(hidden, attended)
+        out: Tensor = self.norm(hidden)
+        return out
+
+    def decode(
+        self,
+        embeds: Tensor,
+        cache: KVCache,
+        slots: Tensor,
+        positions: Tensor,
+        num_keys: int | None = None,
+    ) -> Tensor:
+        """
+        Read one token of each of B sequences and write its key and value.
+
+        Args:
+            embeds: [B, H].
+            cache: Where the sequences live.
+            slots: [B] int64, all different.
+            positions: [B] int64, where each token goes; it attends to all before it.
+            num_keys: A bound of ``positions + 1`` for all rows. With it nothing waits for
+                the device; without it the bound is read back. Ignored on a CPU.
+
+        Returns:
+            Hidden states [B, H] after the final norm.
+        """
+        cos, sin = self.rope.for_positions(positions, embeds)
+        mask: Tensor | None = None
+        slot_list: list[int] = []
+        counts: list[int] = []
+        if embeds.device.type == "cpu":
+            slot_list, counts = slots.tolist(), (positions + 1).tolist()
+        else:
+            bound = int(positions.max()) + 1 if num_keys is None else num_keys
+            mask = torch.arange(bound, device=embeds.device) <= positions[:, None]
+        hidden = embeds
+        for index, block in enumerate(self.blocks):
+            queries, keys, values = block.self_attn.project(
+                block.input_layernorm(hidden), cos, sin
+            )
+            all_keys, all_values = cache.keys[index], cache.values[index]
+            all_keys[slots, :, positions] = keys
+            all_values[slots, :, positions] = values
+            if mask is None:
+                attended = attend_rows(queries, all_keys, all_values, slot_list, counts)
+            else:
+                attended = attend_batch(queries, all_keys, all_values, slots, mask)
+            hidden = block.finish(hidden, attended)
+        out: Tensor = self.norm(hidden)
+        return out

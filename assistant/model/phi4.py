@@ -1,0 +1,168 @@
+"""
+One loaded checkpoint: tokenizer, encoders, and a decoder for each adapter.
+
+Knows which weights belong where; runs nothing. A decoder is built when its adapter is
+first asked for and then kept; all share one embedding and the norms, so an adapter costs
+only its four matrices per layer.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from assistant.errors import CheckpointError
+from assistant.model.audio import AudioEncoder
+from assistant.model.config import ModelConfig
+from assistant.model.decoder import Decoder
+from assistant.model.lora import merge
+from assistant.model.safetensors_file import StoredTensor
+from assistant.model.tensor_names import AUDIO_PREFIX, IMAGE_PREFIX, lora_targets
+from assistant.model.tokenizer import Tokenizer
+from assistant.model.vision import ImageEncoder
+from assistant.model.weights import Checkpoint, read_checkpoint
+from assistant.wire.link import Adapter
+
+_M = TypeVar("_M", bound=nn.Module)
+
+
+class Phi4Multimodal:
+    """Phi-4-multimodal, or Phi-4-mini without encoders."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, tokenizer: Tokenizer, device: str, dtype: torch.dtype
+    ) -> None:
+        controls = tokenizer.control_ids
+        stop_ids = {*checkpoint.config.stop_ids, controls.end, controls.end_of_text}
+        self.config: ModelConfig = dataclasses.replace(
+            checkpoint.config, stop_ids=tuple(sorted(stop_ids))
+        )
+        self.tokenizer = tokenizer
+        self.device = device
+        self.dtype = dtype
+        self._checkpoint = checkpoint
+        self._decoders: dict[Adapter, Decoder] = {}
+        self._shared = self._read_shared()
+        self.image_encoder = self._build_image_encoder()
+        self.audio_encoder = self._build_audio_encoder()
+
+    @classmethod
+    def load(
+        cls,
+        directory: Path,
+        *,
+        device: str,
+        dtype: torch.dtype,
+        adapters: Path | None = None,
+    ) -> Self:
+        """
+        Load a model folder (original, native or text-only layout).
+
+        Args:
+            directory: The model folder.
+            device: Where everything goes, as torch spells it.
+            dtype: What every weight is rounded to.
+            adapters: Replacements for the checkpoint's LoRA, see ``read_checkpoint``.
+
+        Raises:
+            CheckpointError: The folder cannot be used.
+        """
+        checkpoint = read_checkpoint(directory, adapters)
+        tokenizer = Tokenizer.load(directory, checkpoint.config.vocab_size)
+        return cls(checkpoint, tokenizer, device, dtype)
+
+    @property
+    def adapters(self) -> frozenset[Adapter]:
+        """What ``decoder`` can be asked for."""
+        return frozenset({"none", *self._checkpoint.loras})
+
+    def decoder(self, adapter: Adapter) -> Decoder:
+        """
+        Return the decoder with ``adapter`` merged (seconds at the first call).
+
+        Raises:
+            CheckpointError: The checkpoint has no such adapter.
+        """
+        decoder = self._decoders.get(adapter)
+        if decoder is None:
+            decoder = self._decoders[adapter] = self._build_decoder(adapter)
+        return decoder
+
+    def _build_decoder(self, adapter: Adapter) -> Decoder:
+        loras = self._checkpoint.loras
+        if adapter != "none" and adapter not in loras:
+            raise CheckpointError(f"{self._checkpoint.directory} has no {adapter} adapter")
+        pairs = loras[adapter] if adapter != "none" else {}
+        weights = dict(self._shared)
+        for name in lora_targets(self.config):
+            base = self._checkpoint.tensors[name].read()
+            if name in pairs:
+                merged = merge(base, pairs[name], device=self.device, dtype=self.dtype)
+            else:
+                merged = self._placed(base)
+            weights[name.removeprefix("model.")] = merged
+        with torch.device("meta"), _Uninitialised():
+            decoder = Decoder(self.config)
+        return _filled(decoder, weights, self.device)
+
+    def _read_shared(self) -> dict[str, Tensor]:
+        """Read what all decoders share, by their parameter names."""
+        targets = lora_targets(self.config)
+        encoders = (IMAGE_PREFIX, AUDIO_PREFIX)
+        return {
+            name.removeprefix("model."): self._placed(tensor.read())
+            for name, tensor in self._checkpoint.tensors.items()
+            if name not in targets and not name.startswith(encoders)
+        }
+
+    def _build_image_encoder(self) -> ImageEncoder | None:
+        if self.config.vision is None:
+            return None
+        with torch.device("meta"), _Uninitialised():
+            encoder = ImageEncoder(self.config.vision, self.config.hidden_size)
+        return _filled(encoder, self._read_encoder(IMAGE_PREFIX), self.device)
+
+    def _build_audio_encoder(self) -> AudioEncoder | None:
+        if self.config.audio is None:
+            return None
+        with torch.device("meta"), _Uninitialised():
+            encoder = AudioEncoder(self.config.audio, self.config.hidden_size)
+        return _filled(encoder, self._read_encoder(AUDIO_PREFIX), self.device)
+
+    def _read_encoder(self, prefix: str) -> dict[str, Tensor]:
+        stored: dict[str, StoredTensor] = self._checkpoint.under(prefix)
+        return {name: self._placed(tensor.read()) for name, tensor in stored.items()}
+
+    def _placed(self, tensor: Tensor) -> Tensor:
+        return tensor.to(device=self.device, dtype=self.dtype)
+
+
+class _Uninitialised(TorchFunctionMode):
+    """
+    Build modules without drawing initial values that the checkpoint replaces.
+
+    On ``meta`` that would cost nothing, but ``normal_`` there imports torch's compiler
+    first (torch 2.13: 1.3 s on one core, most of the time the demo model takes to load).
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
+
+
+def _filled(module: _M, weights: dict[str, Tensor], device: str) -> _M:
+    """Give a module built on ``meta`` its weights, and its buffers their device."""
+    module.load_state_dict(weights, strict=True, assign=True)
+    return module.to(device).requires_grad_(False).eval()
