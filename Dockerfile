@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 #
 #   docker build -t phi-assistant .                          for the CPU, about 1.5 GB
-#   docker build -t phi-assistant --build-arg VARIANT=gpu .  with CUDA, about 8 GB
+#   docker build -t phi-assistant --build-arg VARIANT=gpu .  with CUDA, several GB more
 #   docker run --rm --init -p 127.0.0.1:8000:8000 -v models:/data [--gpus all] phi-assistant
 #
 # Fetched models are kept in /data; fetch one with

@@ -38,10 +38,10 @@ test: $(VENV)/.dev chromium
 	if ! $(BIN)/python -c 'from assistant.cli.doctor import check_chromium as c; raise SystemExit(c().status != "ok")'; then \
 	    selection="$$selection and not browser"; fi; \
 	$(BIN)/python -m pytest -m "$$selection" $(PYTEST_ARGS)
-	@if ! command -v node >/dev/null; then \
-	    echo 'node is not installed: the tests of the web page in web/test were skipped'; \
-	elif ls web/test/*.test.mjs >/dev/null 2>&1; then \
-	    node --test web/test/*.test.mjs; fi
+	@programs=$$(find web tests -name '*.test.mjs'); \
+	if [ -z "$$programs" ]; then :; \
+	elif command -v node >/dev/null; then node --test $$programs; \
+	else echo 'The tests of the web page in JavaScript were skipped: node is not installed'; fi
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -49,13 +49,13 @@ class Captions:
         if kind in _DELTAS:
             if self._first_s is None:
                 self._first_s = now
-            return str(event.get("delta", ""))
+            return _printable(str(event.get("delta", "")))
         if kind == "response.done":
             return self._receive_done(event.get("response") or {}, now)
         if kind == "error":
             error = event.get("error") or {}
             self.failure = f"{error.get('code')}: {error.get('message')}"
-            return f"\n! {self.failure}\n"
+            return _printable(f"\n! {self.failure}\n")
         return ""
 
     def _receive_done(self, response: Mapping[str, Any], now: float) -> str:
@@ -76,18 +76,28 @@ class Captions:
         first = now if self._first_s is None else self._first_s
         return (
             f"  first words {first - self._asked_s:.3f} s, all {now - self._asked_s:.3f} s "
-            "after the end of speech was reported\n"
+            "after the end of the question\n"
         )
 
 
+def _printable(text: str) -> str:
+    """Replace what a terminal would take as an order: a model may write anything."""
+    return "".join(
+        character
+        if character.isprintable() or character in "\n\t"
+        else "\N{REPLACEMENT CHARACTER}"
+        for character in text
+    )
+
+
 def _timeline(response: Mapping[str, Any]) -> str:
-    """Write the service's own account of the turn, if it gave one."""
+    """Write the service's own account of the turn, if it gave one, from its start on."""
     timeline = (response.get("assistant") or {}).get("timeline")
     if not isinstance(timeline, dict):
         return ""
-    instants = (f"{name} {_number(value)}" for name, value in timeline.items())
-    return f"  timeline: {', '.join(instants)}\n"
-
-
-def _number(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    instants = [(name, at) for name, at in timeline.items() if isinstance(at, int | float)]
+    if not instants:
+        return ""
+    start = instants[0][1]
+    after = (f"{name.removesuffix('_ms')} +{at - start:.0f}" for name, at in instants)
+    return f"  service: {', '.join(after)} ms\n"

@@ -120,7 +120,7 @@ def check_web() -> Check:
     try:
         return Check("ok", "web page", str(web_directory()))
     except AssistantError as error:
-        return Check("warn", "web page", str(error))
+        return Check("fail", "web page", str(error))
 
 
 def check_port(host: str, port: int) -> Check:

@@ -37,11 +37,18 @@ def test_captions_stream_and_end_with_the_latency() -> None:
     assert captions.is_finished
 
 
+def test_a_model_cannot_send_orders_to_the_terminal() -> None:
+    text = shown(Captions(), (0, delta("a\x1b[2J\r\n\tb\u009b é 😀")))
+    assert text == "a\ufffd[2J\ufffd\n\tb\ufffd é 😀"
+
+
 def test_the_timeline_of_the_service_is_shown_when_it_is_there() -> None:
-    timeline = {"timeline": {"speech_stopped": 1.5, "num_cached": 12}}
+    timeline = {"timeline": {"soft_end_ms": None, "hard_end_ms": 1500.2, "done_ms": 1712}}
     text = shown(Captions(), (0, CREATED), (1, done(assistant=timeline)))
-    assert "timeline: speech_stopped 1.500, num_cached 12" in text
-    assert "timeline" not in shown(Captions(), (0, CREATED), (1, done(assistant=None)))
+    assert "service: hard_end +0, done +212 ms\n" in text
+    nothing: tuple[object, ...] = (None, {}, {"timeline": {}}, {"timeline": {"a": None}})
+    for none in nothing:
+        assert "service" not in shown(Captions(), (0, CREATED), (1, done(assistant=none)))
 
 
 def test_speech_that_was_not_answered_yet_keeps_the_conversation_open() -> None:
