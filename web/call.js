@@ -10,12 +10,14 @@
 
 import { connectionFault, deviceFault } from "./faults.js";
 import { SentFrames } from "./frames.js";
-import { Microphone } from "./microphone.js";
-import { PcmRing, RATE_HZ, toBase64 } from "./pcm.js";
+import { PcmRing, RATE_HZ, msOf, samplesOf, toBase64 } from "./pcm.js";
 import * as protocol from "./protocol.js";
-import { RealtimeSocket } from "./websocket.js";
+import { RealtimeSocket, addressOf } from "./websocket.js";
 
-/** @typedef {{state: "off" | "connecting" | "on" | "down", fault?: import("./faults.js").Fault}} Connection */
+/**
+ * @typedef {import("./faults.js").Fault} Fault
+ * @typedef {{state: "off" | "connecting" | "on" | "down", fault?: Fault}} Connection
+ */
 
 /** Sound kept for drawing utterances; at 24 kHz two minutes are 5.8 MB. */
 const KEPT_S = 120;
@@ -26,9 +28,6 @@ const MIN_HELD_MS = 100;
 /** Above this backlog the network is too slow for pictures; speech goes first. */
 const MAX_BACKLOG_BYTES = 512 * 1024;
 
-const msOf = (/** @type {number} */ samples) => (samples / RATE_HZ) * 1000;
-const samplesOf = (/** @type {number} */ ms) => Math.round((ms / 1000) * RATE_HZ);
-
 export class Call extends EventTarget {
   conversation = protocol.EMPTY;
   frames = new SentFrames();
@@ -38,7 +37,7 @@ export class Call extends EventTarget {
 
   #base;
   #camera;
-  #microphone = new Microphone();
+  #microphone;
   /** @type {RealtimeSocket | null} */
   #socket = null;
   #audio = new PcmRing(KEPT_S * RATE_HZ);
@@ -53,16 +52,18 @@ export class Call extends EventTarget {
 
   /**
    * @param {string} base the page's address, the server's routes are relative to it
+   * @param {import("./microphone.js").Microphone} microphone
    * @param {import("./camera.js").Camera} camera
    */
-  constructor(base, camera) {
+  constructor(base, microphone, camera) {
     super();
     this.#base = base;
+    this.#microphone = microphone;
     this.#camera = camera;
-    this.#microphone.addEventListener("chunk", (event) => {
+    microphone.addEventListener("chunk", (event) => {
       this.#hear(/** @type {CustomEvent<Int16Array>} */ (event).detail);
     });
-    this.#microphone.addEventListener("ended", () => this.#lose("microphone"));
+    microphone.addEventListener("ended", () => this.#lose("microphone"));
     camera.addEventListener("frame", (event) => {
       this.#see(/** @type {CustomEvent<{jpeg: Blob, timestampMs: number}>} */ (event).detail);
     });
@@ -97,9 +98,7 @@ export class Call extends EventTarget {
    * @throws {DOMException} the key has characters that no subprotocol can carry
    */
   connect(model, key) {
-    const url = new URL(`v1/realtime?model=${encodeURIComponent(model)}`, this.#base);
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new RealtimeSocket(url.href, key);
+    const socket = new RealtimeSocket(addressOf(this.#base, model), key);
     let wasOpen = false;
     socket.addEventListener("open", () => {
       wasOpen = true;
@@ -146,6 +145,7 @@ export class Call extends EventTarget {
   #receive(event) {
     if (event.type === "session.created") {
       this.#sessionStart = this.#audio.numWritten;
+      this.frames = new SentFrames();
       this.#isReady = true;
       this.#flush();
     }

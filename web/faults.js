@@ -14,6 +14,8 @@
  * @returns {Fault}
  */
 export function deviceFault(device, name, isSecureContext) {
+  const meanwhile =
+    device === "microphone" ? "Until then you can type." : "Until then it answers unseeing.";
   if (!isSecureContext) {
     return {
       title: `The browser offers no ${device} on this address`,
@@ -28,14 +30,14 @@ export function deviceFault(device, name, isSecureContext) {
       return {
         title: `The ${device} is blocked`,
         advice:
-          `Allow the ${device} for this page (the icon beside the address), then try ` +
-          "again. Until then you can type.",
+          `Allow the ${device} for this page (the icon beside the address), then press ` +
+          `its button again. ${meanwhile}`,
       };
     case "NotFoundError":
     case "OverconstrainedError":
       return {
         title: `No ${device} was found`,
-        advice: `Plug one in or choose another ${device}. Until then you can type.`,
+        advice: `Plug one in or choose another one. ${meanwhile}`,
       };
     case "NotReadableError":
     case "AbortError":
@@ -58,9 +60,13 @@ export function deviceFault(device, name, isSecureContext) {
  * @returns {Fault}
  */
 export function connectionFault({ code, reason, wasOpen }, readyStatus) {
-  if (code === 1013) return { title: "All places are taken", advice: reason || "Wait a little." };
+  if (code === 1013)
+    return { title: "All places are taken", advice: reason || "Wait a little." };
   if (code === 1008) {
-    return { title: "The server refused this session", advice: reason || "Check the access key." };
+    return {
+      title: "The server refused this session",
+      advice: reason || "Check the access key.",
+    };
   }
   if (code === 1000) return { title: "The server ended the session", advice: reason };
   if (readyStatus === null) {

@@ -4,21 +4,28 @@
 import { Call } from "./call.js";
 import { Camera, FRAMES_PER_S } from "./camera.js";
 import { latencyOf, median, spelled } from "./latency.js";
+import { Microphone } from "./microphone.js";
 import { isAnswering, phaseOf } from "./protocol.js";
+import { ReadingVoice } from "./speech.js";
 import { Composer } from "./ui/composer.js";
 import { listDevices } from "./ui/devices.js";
 import { $, write } from "./ui/dom.js";
+import { wireHold } from "./ui/hold.js";
 import { Ribbon } from "./ui/ribbon.js";
 import { Toasts } from "./ui/toasts.js";
 import { TurnsView } from "./ui/turns.js";
 
 const PHASES = {
-  listening: "Listening",
   hearing: "Hearing you",
   thinking: "Thinking",
   answering: "Answering",
 };
-const CONNECTIONS = { off: "Not connected", connecting: "Connecting…", on: "Connected", down: "" };
+const CONNECTIONS = {
+  off: "Not connected",
+  connecting: "Connecting…",
+  on: "Connected",
+  down: "",
+};
 
 /** Distance from the end, in pixels, within which the conversation follows by itself. */
 const FOLLOW_PX = 80;
@@ -31,7 +38,7 @@ const microphoneChoice = $("microphone-choice", HTMLSelectElement);
 const cameraChoice = $("camera-choice", HTMLSelectElement);
 
 const toasts = new Toasts($("toasts", HTMLElement));
-const call = new Call(document.baseURI, new Camera(video));
+const call = new Call(document.baseURI, new Microphone(), new Camera(video));
 /** @type {Map<string, string>} item id to data URL: servers need not echo photos */
 const photos = new Map();
 const turns = new TurnsView($("turns", HTMLElement), {
@@ -39,6 +46,7 @@ const turns = new TurnsView($("turns", HTMLElement), {
   frame: (timestampMs) => call.frames.find(timestampMs),
   photo: (itemId) => photos.get(itemId) ?? null,
 });
+const voice = new ReadingVoice();
 const ribbon = new Ribbon($("ribbon", HTMLCanvasElement), marks);
 
 let model = "phi-4-multimodal";
@@ -49,7 +57,9 @@ function marks() {
     .filter((turn) => turn.epoch === call.conversation.epoch)
     .slice(-8)
     .flatMap((turn) => turn.speech ?? []);
-  const frames = call.frames.between(call.audioMs - 30_000, Infinity).map(({ audioMs }) => audioMs);
+  const frames = call.frames
+    .between(call.audioMs - 30_000, Infinity)
+    .map(({ audioMs }) => audioMs);
   return { speech, frames };
 }
 
@@ -69,7 +79,10 @@ function connect() {
     call.connect(model, $("key", HTMLInputElement).value.trim());
   } catch (error) {
     if (!(error instanceof DOMException)) throw error;
-    toasts.show({ title: "This access key cannot be sent", advice: "It has other characters than letters, digits and -._~" });
+    toasts.show({
+      title: "This access key cannot be sent",
+      advice: "It has other characters than letters, digits and -._~",
+    });
     return false;
   }
   return true;
@@ -77,8 +90,10 @@ function connect() {
 
 $("start-both", HTMLElement).addEventListener("click", () => start(true));
 $("start-voice", HTMLElement).addEventListener("click", () => start(false));
-$("end", HTMLElement).addEventListener("click", () => call.close());
-$("interrupt", HTMLElement).addEventListener("click", () => call.interrupt());
+$("end", HTMLElement).addEventListener("click", () => {
+  voice.hush();
+  call.close();
+});
 
 const mute = $("mute", HTMLButtonElement);
 mute.addEventListener("click", async () => {
@@ -109,10 +124,16 @@ for (const choice of document.querySelectorAll("input[name=turns]")) {
     showMode();
   });
 }
+const aloud = $("aloud", HTMLInputElement);
+aloud.addEventListener("change", () => {
+  voice.isOn = aloud.checked;
+  voice.hush();
+});
 const settingsButton = $("settings-button", HTMLButtonElement);
 settingsButton.addEventListener("click", () => openSettings(!("open" in settings.dataset)));
 document.addEventListener("pointerdown", ({ target }) => {
-  const isInside = target instanceof Node && (settings.contains(target) || settingsButton.contains(target));
+  const isInside =
+    target instanceof Node && (settings.contains(target) || settingsButton.contains(target));
   if (!isInside) openSettings(false);
 });
 
@@ -123,56 +144,46 @@ function openSettings(isOpen) {
   settingsButton.setAttribute("aria-expanded", String(isOpen));
 }
 
-// ---- Holding to talk, and keys
+// ---- Holding to talk, interrupting
 
-function press() {
-  call.startTalking();
-  hold.setAttribute("aria-pressed", String(call.isHeld));
-}
-
-function release() {
-  if (!call.stopTalking()) toasts.show({ title: "Hold it while you speak", advice: "" });
-  hold.setAttribute("aria-pressed", "false");
-}
-
-hold.addEventListener("pointerdown", (event) => {
-  hold.setPointerCapture(event.pointerId);
-  press();
+wireHold(hold, {
+  canPress: () => !call.isHandsFree,
+  press() {
+    call.startTalking();
+    if (call.isHeld) voice.hush();
+    showPhase();
+    return call.isHeld;
+  },
+  release() {
+    if (!call.stopTalking()) toasts.show({ title: "Hold it while you speak", advice: "" });
+    showPhase();
+  },
 });
-hold.addEventListener("lostpointercapture", release);
-hold.addEventListener("contextmenu", (event) => event.preventDefault());
-addEventListener("blur", release);
-addEventListener("keydown", (event) => {
-  if (event.key === "Escape") {
+addEventListener("keydown", ({ key }) => {
+  if (key === "Escape") {
     openSettings(false);
-    call.interrupt();
-  }
-  if (event.code === "Space" && !call.isHandsFree && isSpaceFree(event.target)) {
-    event.preventDefault();
-    if (!event.repeat) press();
+    interrupt();
   }
 });
-addEventListener("keyup", (event) => {
-  if (event.code === "Space" && call.isHeld) {
-    event.preventDefault();
-    release();
-  }
-});
+$("interrupt", HTMLElement).addEventListener("click", interrupt);
 
-/** @param {EventTarget | null} target */
-function isSpaceFree(target) {
-  return target === hold || !(target instanceof Element && target.closest("input, select, button, summary"));
+function interrupt() {
+  voice.hush();
+  call.interrupt();
 }
 
 // ---- Writing
 
-new Composer((message, photo) => {
-  if (!connect()) return false;
-  const id = call.say(message, photo);
-  if (photo !== null) photos.set(id, photo);
-  follow();
-  return true;
-}, (fault) => toasts.show(fault));
+new Composer(
+  (message, photo) => {
+    if (!connect()) return false;
+    const id = call.say(message, photo);
+    if (photo !== null) photos.set(id, photo);
+    follow();
+    return true;
+  },
+  (fault) => toasts.show(fault),
+);
 
 // ---- Showing
 
@@ -180,10 +191,8 @@ call.addEventListener("conversation", () => {
   const isFollowing = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < FOLLOW_PX;
   const { conversation } = call;
   turns.show(conversation);
-  const phase = phaseOf(conversation);
-  const label = $("phase", HTMLElement);
-  label.dataset.phase = phase;
-  write(label, call.isHandsFree || phase !== "listening" ? PHASES[phase] : "Ready");
+  showPhase();
+  voice.follow(conversation.turns.at(-1)?.reply ?? null, phaseOf(conversation) === "hearing");
   $("interrupt", HTMLButtonElement).disabled = !isAnswering(conversation);
   $("welcome", HTMLElement).hidden = conversation.turns.length > 0;
   const waits = conversation.turns.flatMap(({ reply }) =>
@@ -194,6 +203,15 @@ call.addEventListener("conversation", () => {
   if (isFollowing) follow();
   else $("latest", HTMLElement).hidden = false;
 });
+
+function showPhase() {
+  const phase = call.isHeld ? "hearing" : phaseOf(call.conversation);
+  const label = $("phase", HTMLElement);
+  label.dataset.phase = phase;
+  if (phase !== "listening") write(label, PHASES[phase]);
+  else if (!call.hasMicrophone) write(label, "No microphone");
+  else write(label, call.isMuted ? "Muted" : call.isHandsFree ? "Listening" : "Ready");
+}
 
 function follow() {
   scroll.scrollTop = scroll.scrollHeight;
@@ -207,9 +225,13 @@ scroll.addEventListener("scroll", () => {
 });
 
 call.addEventListener("connection", (event) => {
-  const { state, fault } = /** @type {CustomEvent<import("./call.js").Connection>} */ (event).detail;
+  const { state, fault } = /** @type {CustomEvent<import("./call.js").Connection>} */ (event)
+    .detail;
   document.body.dataset.connection = state;
-  write($("connection-text", HTMLElement), state === "down" && fault ? fault.title : CONNECTIONS[state]);
+  write(
+    $("connection-text", HTMLElement),
+    state === "down" && fault ? fault.title : CONNECTIONS[state],
+  );
   if (fault && state !== "down") toasts.show(fault);
   const isOff = state === "off";
   $("start", HTMLElement).hidden = !isOff;
@@ -223,7 +245,8 @@ call.addEventListener("fault", (event) => {
 });
 
 call.addEventListener("chunk", (event) => {
-  const { pcm, isSent } = /** @type {CustomEvent<{pcm: Int16Array, isSent: boolean}>} */ (event).detail;
+  const { pcm, isSent } = /** @type {CustomEvent<{pcm: Int16Array, isSent: boolean}>} */ (event)
+    .detail;
   ribbon.push(pcm, isSent ? call.audioMs - 20 : null);
 });
 
@@ -238,14 +261,19 @@ call.addEventListener("devices", () => {
 });
 
 function showDevices() {
+  showPhase();
   mute.setAttribute("aria-pressed", String(call.isMuted || !call.hasMicrophone));
   $("camera", HTMLElement).setAttribute("aria-pressed", String(call.hasCamera));
   $("view", HTMLElement).dataset.camera = call.hasCamera ? "on" : "off";
   const size = `${video.videoWidth} × ${video.videoHeight}`;
-  write($("view-caption", HTMLElement), call.hasCamera ? `${size}, ${FRAMES_PER_S} pictures a second` : "Camera off");
+  write(
+    $("view-caption", HTMLElement),
+    call.hasCamera ? `${size}, ${FRAMES_PER_S} pictures a second` : "Camera off",
+  );
 }
 
 function showMode() {
+  showPhase();
   hold.hidden = call.isHandsFree;
   const hint = call.isHandsFree
     ? "It answers when you pause. Speak to interrupt it."

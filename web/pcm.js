@@ -13,6 +13,12 @@ export const RATE_HZ = 24000;
 /** Samples per chunk on the wire: 20 ms. */
 export const CHUNK_SAMPLES = 480;
 
+/** @param {number} samples on the wire */
+export const msOf = (samples) => (samples / RATE_HZ) * 1000;
+
+/** @param {number} ms */
+export const samplesOf = (ms) => Math.round((ms / 1000) * RATE_HZ);
+
 /**
  * Quantise samples.
  * @param {Float32Array} samples in [-1, 1]; what lies outside is clipped
@@ -100,7 +106,10 @@ export class Resampler {
     const count =
       last < 0
         ? 0
-        : Math.max(0, Math.floor((last * this.#up + this.#up - 1 - this.#position) / this.#down) + 1);
+        : Math.max(
+            0,
+            Math.floor((last * this.#up + this.#up - 1 - this.#position) / this.#down) + 1,
+          );
     const output = new Float32Array(count);
     for (let n = 0; n < count; n++) {
       const start = Math.floor(this.#position / this.#up);
@@ -154,7 +163,7 @@ export class Chunker {
    * @param {(chunk: Float32Array) => void} emit gets a view that the next chunk overwrites
    */
   push(samples, emit) {
-    for (let at = 0; at < samples.length; ) {
+    for (let at = 0; at < samples.length;) {
       const taken = Math.min(samples.length - at, CHUNK_SAMPLES - this.#filled);
       this.#chunk.set(samples.subarray(at, at + taken), this.#filled);
       this.#filled += taken;
@@ -192,7 +201,8 @@ export class PcmRing {
     const from = Math.max(start, this.numWritten - this.#samples.length, 0);
     const to = Math.min(end, this.numWritten);
     const pcm = new Int16Array(Math.max(0, to - from));
-    for (let i = 0; i < pcm.length; i++) pcm[i] = this.#samples[(from + i) % this.#samples.length];
+    for (let i = 0; i < pcm.length; i++)
+      pcm[i] = this.#samples[(from + i) % this.#samples.length];
     return pcm;
   }
 }

@@ -2,8 +2,13 @@
 /** Drawing sound: bars of equal width, one per slice of time. Touches only the canvas given. */
 
 /**
- * Loudness of each of `count` equal slices, from 0 to 1, on a scale that shows quiet
- * speech too (square root of the peak).
+ * A peak on a scale that shows quiet speech too, from 0 to 1.
+ * @param {number} peak from 0 to 1
+ */
+export const loudness = (peak) => peak ** 0.6;
+
+/**
+ * Loudness of each of `count` equal slices.
  * @param {Int16Array} pcm
  * @param {number} count
  * @returns {number[]}
@@ -16,7 +21,7 @@ export function barsOf(pcm, count) {
     for (let i = Math.floor((bar * pcm.length) / count); i < end; i++) {
       peak = Math.max(peak, Math.abs(pcm[i]));
     }
-    bars.push(Math.sqrt(peak / 32768));
+    bars.push(loudness(peak / 32768));
   }
   return bars;
 }
@@ -30,7 +35,10 @@ export function fit(canvas) {
   const { clientWidth: width, clientHeight: height } = canvas;
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   const scale = globalThis.devicePixelRatio || 1;
-  if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
+  if (
+    canvas.width !== Math.round(width * scale) ||
+    canvas.height !== Math.round(height * scale)
+  ) {
     canvas.width = Math.round(width * scale);
     canvas.height = Math.round(height * scale);
   }

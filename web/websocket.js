@@ -16,6 +16,17 @@ const MAX_ATTEMPTS = 20;
 /** Closed on purpose by the server: coming back would not help. */
 const FINAL_CODES = new Set([1000, 1008]);
 
+/**
+ * Where to connect.
+ * @param {string} base the page's address
+ * @param {string} model
+ */
+export function addressOf(base, model) {
+  const url = new URL(`v1/realtime?model=${encodeURIComponent(model)}`, base);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  return url.href;
+}
+
 export class RealtimeSocket extends EventTarget {
   #url;
   #protocols;

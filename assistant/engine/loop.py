@@ -2,8 +2,8 @@
 The loop of the engine process: read sockets, apply orders, do one step, send reports.
 
 Synchronous, single-threaded. It waits for the sockets only when there is nothing to
-compute. Between two steps it applies what has arrived, but at most one append with a
-picture in it, because decoding a large picture takes as long as a step.
+compute. Between two steps it applies what has arrived, up to ``MAX_ORDERS`` and one append
+with a picture in it, because decoding a large picture takes as long as a step.
 """
 
 import contextlib
@@ -21,6 +21,9 @@ from assistant.errors import ProtocolError
 from assistant.wire import link
 
 log = logging.getLogger(__name__)
+
+MAX_ORDERS = 256
+"""Applied between two steps; some 2 ms where all of them are small."""
 
 
 class Loop:
@@ -108,10 +111,12 @@ class Loop:
         # Whoever is first this time is last next time.
         self._next_number += 1
         pivot = self._next_number % len(waiting) if waiting else 0
+        num_applied = 0
         for connection in waiting[pivot:] + waiting[:pivot]:
             while (order := connection.next_order()) is not None:
                 self._engine.receive_order(connection.number, order, time.monotonic())
-                if _has_picture(order):
+                num_applied += 1
+                if _has_picture(order) or num_applied == MAX_ORDERS:
                     return any(c.has_orders for c in waiting)
         return False
 

@@ -31,7 +31,7 @@ from assistant.model.config import (
     VisionConfig,
 )
 from assistant.model.config_writer import adapter_config, json_files
-from assistant.model.tensor_names import EMBEDDING, MODES, Mode, Shape
+from assistant.model.tensor_names import EMBEDDING, LM_HEAD, MODES, Mode, Shape
 from assistant.model.tokenizer_trainer import CORPUS, END, END_OF_TEXT, train_tokenizer
 from assistant.model.weights import INDEX, SINGLE
 
@@ -144,7 +144,8 @@ def _random_weights(
     if config.audio is not None:
         shapes |= tensor_names.audio_shapes(config.audio, config.hidden_size)
     base = {name: _draw(name, shape, seed) for name, shape in shapes.items()}
-    base[EMBEDDING] *= _row_sizes(config.vocab_size, tokenizer)[:, None]
+    for name in {EMBEDDING, LM_HEAD} & base.keys():
+        base[name] *= _row_sizes(config.vocab_size, tokenizer)[:, None]
     loras: dict[Mode, dict[str, Tensor]] = {mode: {} for mode in MODES}
     for mode, lora in _lora_sizes(config).items():
         for target, (num_out, num_in) in tensor_names.lora_targets(config).items():
@@ -162,9 +163,10 @@ def _random_weights(
 
 def _draw(name: str, shape: Shape, seed: int) -> Tensor:
     """Draw one tensor; its values depend on its name and the seed alone."""
-    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()) + (seed << 32))
+    # torch's CPU generator reads 32 bits of its seed: name and seed must share them.
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
     drawn = torch.randn(shape, generator=generator)
-    if name == EMBEDDING or name == tensor_names.LM_HEAD:
+    if name in (EMBEDDING, LM_HEAD):
         return drawn
     if name.endswith("global_mean"):
         return 12 + drawn  # log-mel energies of speech
@@ -180,7 +182,7 @@ def _draw(name: str, shape: Shape, seed: int) -> Tensor:
         return 0.05 * drawn
     gain = 1.0
     if "qkv_proj.weight" in name:
-        gain = 2.5  # attention that looks at single positions
+        gain = 1.75  # attention that looks at single positions
     elif "layers" in name and "gate_up_proj.weight" in name:
         gain = 1.5
     elif "projection_down" in name or "embed.down_proj_for" in name:

@@ -27,6 +27,8 @@ FFT_SIZE = 512
 PREEMPHASIS = 0.97
 TOP_HZ = 7690
 FULL_SCALE = 32768
+LOUDEST = 1e6
+"""Far beyond what any microphone gives; squares of what is louder may overflow."""
 TIME_REDUCTION = 8
 """Mel frames per token."""
 
@@ -48,7 +50,8 @@ def log_mel(samples: Float32Array) -> Float32Array:
     Silence is 0, and nothing is below it.
 
     Raises:
-        MediaError: ``audio_too_short`` (no full frame), ``audio_invalid`` (NaN or inf).
+        MediaError: ``audio_too_short`` (no full frame) or ``audio_invalid`` (NaN,
+            infinite or absurdly loud).
     """
     num_frames = num_mel_frames(samples.size)
     if num_frames == 0:
@@ -56,11 +59,14 @@ def log_mel(samples: Float32Array) -> Float32Array:
             "audio_too_short",
             f"the recording has {samples.size} samples, a frame takes {FRAME_SAMPLES}",
         )
-    if not np.isfinite(samples).all():
+    # Written so that NaN, which compares false with everything, is refused too.
+    if not np.abs(samples).max() <= LOUDEST:
         raise MediaError(
-            "audio_invalid", "the recording contains samples that are not numbers"
+            "audio_invalid",
+            f"the recording contains samples that are not within ±{LOUDEST:g}",
         )
-    frames = torch.from_numpy(samples).unfold(0, FRAME_SAMPLES, HOP_SAMPLES)  # a view
+    # A copy, as torch warns of arrays that cannot be written to; the frames are a view.
+    frames = torch.from_numpy(samples.copy()).unfold(0, FRAME_SAMPLES, HOP_SAMPLES)
     windowed = torch.zeros(num_frames, FFT_SIZE)
     torch.sub(
         frames[:, 1:], frames[:, :-1], alpha=PREEMPHASIS, out=windowed[:, 1:FRAME_SAMPLES]

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import PIL.ExifTags
+import PIL.features
 import PIL.Image
 import torch
 from torch.nn.functional import interpolate
@@ -27,8 +28,10 @@ Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 T = TypeVar("T", np.float32, np.bool_)
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """What Pillow may try. Formats with an interpreter behind them (EPS) must stay out."""
+if PIL.features.check("avif"):
+    FORMATS += ("AVIF",)
 
 UPRIGHT = {
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
@@ -86,8 +89,6 @@ def open_image(data: bytes, *, max_pixels: int) -> UInt8Array:
         MediaError: ``image_too_large``, ``unsupported_image_type`` (neither Pillow nor
             OpenCV may read it) or ``image_invalid`` (cut short or corrupt).
     """
-    if data[4:12] in (b"ftypavif", b"ftypavis"):
-        return _open_avif(data, max_pixels)
     # Pillow's warnings are about the sender's file: nobody here can act on them.
     with warnings.catch_warnings(action="ignore"):
         try:
@@ -100,9 +101,11 @@ def open_image(data: bytes, *, max_pixels: int) -> UInt8Array:
         except PIL.Image.DecompressionBombError as error:
             raise MediaError("image_too_large", str(error)) from error
         except PIL.UnidentifiedImageError as error:
+            if data[4:8] == b"ftyp" and b"avif" in data[8:64] and "AVIF" not in FORMATS:
+                return _open_avif(data, max_pixels)
             raise MediaError(
                 "unsupported_image_type",
-                "not a picture in a known format (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF)",
+                "no readable JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture",
             ) from error
         # Pillow lets through whatever a corrupt file makes its readers trip over:
         # OSError, SyntaxError, ValueError, struct.error, zlib.error, IndexError, ….
@@ -152,7 +155,7 @@ def _orientation(image: PIL.Image.Image) -> int:
 
 
 def _open_avif(data: bytes, max_pixels: int) -> UInt8Array:
-    """Decode AVIF, which Pillow reads only in some builds, with OpenCV: [H, W, 3]."""
+    """Decode AVIF with OpenCV, which ignores transparency, where Pillow lacks it."""
     # Every item states its size in an ``ispe`` box (ISO/IEC 23008-12, 6.5.3):
     # type, version and flags, width, height; the picture is one of them or a grid of them.
     sizes = []
@@ -165,15 +168,17 @@ def _open_avif(data: bytes, max_pixels: int) -> UInt8Array:
         raise MediaError("image_invalid", "the AVIF file does not state its size")
     for width, height in sizes:
         _check_size(width, height, max_pixels)
+    if not cv2.haveImageWriter(".avif"):  # readers cannot be asked; they come together
+        raise MediaError("unsupported_image_type", "this build of OpenCV lacks AVIF")
     try:
-        bgra = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise MediaError(
             "image_invalid", f"the picture cannot be decoded: {error}"
         ) from error
-    if bgra is None:
+    if bgr is None:
         raise MediaError("image_invalid", "the AVIF picture cannot be decoded")
-    return np.ascontiguousarray(bgra[:, :, ::-1], dtype=np.uint8)
+    return np.ascontiguousarray(bgr[:, :, ::-1], dtype=np.uint8)
 
 
 def choose_grid(

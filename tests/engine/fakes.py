@@ -23,11 +23,8 @@ MASK = 2**61 - 1
 NOT_A_NUMBER = "\x07"
 """Text ending in this has logits that are not finite."""
 
-LETTERS: list[int] = [
-    *b"abcdefghijklmnopqrstuvwxyz ",
-    0xC3,
-    0xA4,
-]  # the last two make an a-umlaut
+# The last two make an a-umlaut.
+LETTERS: list[int] = [*b"abcdefghijklmnopqrstuvwxyz ", 0xC3, 0xA4]
 
 
 def _mix(state: int, value: int) -> int:
@@ -36,10 +33,10 @@ def _mix(state: int, value: int) -> int:
 
 def next_token(state: int, stop_every: int) -> int:
     """Return what the toy says after a context with this hash."""
-    draw: int = (state >> 7) * 2_654_435_761 >> 11 & 0xFFFF
-    if draw % stop_every == 0:
+    digest: bytes = hashlib.blake2b(state.to_bytes(9), digest_size=8).digest()
+    if int.from_bytes(digest[:4]) % stop_every == 0:
         return STOP
-    return LETTERS[draw // stop_every % len(LETTERS)]
+    return LETTERS[int.from_bytes(digest[4:]) % len(LETTERS)]
 
 
 class FakeDetokenizer:

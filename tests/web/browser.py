@@ -97,7 +97,7 @@ class Visit:
         button = self.page.locator("#settings-button")
         if button.is_visible():
             button.click()
-        self.page.get_by_text("Hold to talk", exact=True).first.click()
+        self.page.get_by_role("radio", name="Hold to talk").check()
         if button.is_visible():
             button.click()
 

@@ -28,7 +28,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 WEB = Path(__file__).parents[2] / "web"
 CSP = (
@@ -69,6 +69,8 @@ class FakeServer:
     url: str
     script: Script
     received: list[Received] = field(default_factory=list)
+    responses: list[dict[str, Any]] = field(default_factory=list)
+    """What ``response.done`` carried, in order."""
     subprotocols: list[str] = field(default_factory=list)
     sockets: list["FakeSession"] = field(default_factory=list)
     loop: asyncio.AbstractEventLoop | None = None
@@ -170,7 +172,9 @@ class FakeSession:
 
     def see(self, event: dict[str, Any]) -> None:
         jpeg = np.frombuffer(base64.b64decode(event["image"]), np.uint8)
-        height, width = cv2.imdecode(jpeg, cv2.IMREAD_COLOR).shape[:2]
+        picture = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+        assert picture is not None, "not a JPEG"
+        height, width = picture.shape[:2]
         self.frames.append(
             {
                 "id": f"frame_{next(self.num)}",
@@ -235,22 +239,23 @@ class FakeSession:
         except asyncio.CancelledError:
             status = "cancelled"
             details = {"type": "cancelled", "reason": self.cancel_reason}
+        if self.socket.client_state is WebSocketState.DISCONNECTED:
+            return
         await self.send("response.output_text.done", text=said, **where)
         timeline = self.timeline(speech_end_ms, committed_ms, len(said.split(" ")))
-        await self.send(
-            "response.done",
-            response={
-                **shell,
-                "status": status,
-                "status_details": details,
-                "assistant": {"frames": self.paired(), "timeline": timeline},
-            },
-        )
+        closed = {
+            **shell,
+            "status": status,
+            "status_details": details,
+            "assistant": {"frames": self.paired(), "timeline": timeline},
+        }
+        self.server.responses.append(closed)
+        await self.send("response.done", response=closed)
 
     def paired(self) -> list[dict[str, Any]]:
-        """Offer the last four frames, use the one before the last."""
-        offered, self.frames = self.frames[-4:], []
-        chosen = max(0, len(offered) - 2)
+        """Offer the last four frames, use one from the middle of the utterance."""
+        offered, self.frames = self.frames[-5:-1], []
+        chosen = min(1, len(offered) - 1)
         return [
             {
                 **frame,
@@ -315,9 +320,12 @@ def _app(server: FakeServer) -> Starlette:
         await socket.accept(subprotocol="realtime")
         session = FakeSession(socket, server)
         server.sockets.append(session)
-        with contextlib.suppress(WebSocketDisconnect):
+        try:
             await session.run()
-        server.sockets.remove(session)
+        except WebSocketDisconnect:
+            server.sockets.remove(session)
+            if session.reply is not None:
+                session.reply.cancel()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -11,8 +11,14 @@ import { make } from "./dom.js";
 export async function listDevices(microphones, cameras) {
   if (!navigator.mediaDevices) return;
   const devices = await navigator.mediaDevices.enumerateDevices();
-  fill(microphones, devices.filter(({ kind }) => kind === "audioinput"));
-  fill(cameras, devices.filter(({ kind }) => kind === "videoinput"));
+  fill(
+    microphones,
+    devices.filter(({ kind }) => kind === "audioinput"),
+  );
+  fill(
+    cameras,
+    devices.filter(({ kind }) => kind === "videoinput"),
+  );
 }
 
 /**

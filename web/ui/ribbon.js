@@ -5,7 +5,7 @@
  */
 
 import { peakOf } from "../pcm.js";
-import { drawBar, fit } from "../waveform.js";
+import { drawBar, fit, loudness } from "../waveform.js";
 
 /** Chunks of 20 ms per bar. */
 const CHUNKS_PER_BAR = 3;
@@ -66,17 +66,20 @@ export class Ribbon {
     const style = getComputedStyle(this.#canvas);
     const accent = style.getPropertyValue("--accent");
     const { speech, frames } = this.#marks();
-    const reach = height / 2 - 5;
+    const middle = height / 2 - 2;
+    const reach = middle - 4;
     const num = Math.min(this.#bars.length, Math.floor(width / BAR_PITCH));
     for (let i = 0; i < num; i++) {
       const { peak, audioMs } = this.#bars[this.#bars.length - 1 - i];
       const x = width - BAR_WIDTH - i * BAR_PITCH;
       const isSpeech =
         audioMs !== null &&
-        speech.some(({ startMs, endMs }) => audioMs >= startMs && audioMs < (endMs ?? Infinity));
+        speech.some(
+          ({ startMs, endMs }) => audioMs >= startMs && audioMs < (endMs ?? Infinity),
+        );
       context.globalAlpha = audioMs === null ? 0.45 : 1;
       context.fillStyle = isSpeech ? accent : style.color;
-      drawBar(context, { x, width: BAR_WIDTH, middle: reach, reach, level: Math.sqrt(peak) });
+      drawBar(context, { x, width: BAR_WIDTH, middle, reach, level: loudness(peak) });
       context.globalAlpha = 1;
       if (audioMs !== null && frames.some((at) => at >= audioMs && at < audioMs + BAR_MS)) {
         context.beginPath();

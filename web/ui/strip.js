@@ -15,10 +15,10 @@ export function strip(timeline) {
   const track = make("div", "track");
   track.setAttribute("aria-hidden", "true");
   const key = make("ul", "key");
+  const total = make("p", "total");
   if (firstWordsMs !== null) {
     const since = isFromSpeech ? "after you stopped" : "after you sent it";
-    const total = make("li", "total", make("b", "", spelled(firstWordsMs)), since);
-    key.append(total);
+    total.append("First words ", make("b", "", spelled(firstWordsMs)), ` ${since}`);
   }
   segments.forEach(({ name, label, ms }, index) => {
     if (shares[index] > 0) {
@@ -34,7 +34,9 @@ export function strip(timeline) {
     key.append(entry);
   });
   if (readyEarlyMs > 0) {
-    key.append(make("li", "early", `answer begun ${spelled(readyEarlyMs)} before the turn closed`));
+    key.append(
+      make("li", "early", `answer begun ${spelled(readyEarlyMs)} before the turn closed`),
+    );
   }
-  return make("div", "strip", track, key);
+  return make("div", "strip", total, track, key);
 }

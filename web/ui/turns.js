@@ -110,11 +110,12 @@ class TurnView {
   /** @param {Turn} turn */
   #showSound({ speech }) {
     if (speech === null) return;
-    this.#said.append(this.#sound, this.#length);
     if (speech.endMs === null) {
       write(this.#length, "speaking…");
+      this.#said.append(this.#length);
       return;
     }
+    this.#said.append(this.#sound, this.#length);
     const lengthMs = speech.endMs - speech.startMs;
     const width = Math.min(MAX_SOUND_PX, Math.max(MIN_SOUND_PX, (lengthMs / 1000) * PX_PER_S));
     this.#bars = barsOf(this.#sources.sound(speech), Math.floor(width / BAR_PITCH));
@@ -129,9 +130,10 @@ class TurnView {
     const { context, width, height } = fit(this.#sound);
     const style = getComputedStyle(this.#sound);
     context.fillStyle = style.color;
-    const reach = height / 2 - 4;
+    const middle = height / 2;
+    const reach = middle - 5;
     this.#bars.forEach((level, index) => {
-      drawBar(context, { x: index * BAR_PITCH, width: 2, middle: reach, reach, level });
+      drawBar(context, { x: index * BAR_PITCH, width: 2, middle, reach, level });
     });
     context.fillStyle = style.getPropertyValue("--accent");
     for (const share of this.#pins) {
@@ -187,15 +189,23 @@ class TurnView {
    * @param {Frame} frame
    * @param {Turn} turn
    */
-  #picture(frame, { speech }) {
+  #picture(frame, { speech, reply }) {
     const sent = this.#sent(frame);
     let when = "";
     if (sent && speech?.endMs != null) {
-      const beforeMs = speech.endMs - sent.audioMs;
       this.#pins.push((sent.audioMs - speech.startMs) / (speech.endMs - speech.startMs));
+    }
+    const stoppedMs = reply?.timeline?.speech_end_ms;
+    if (stoppedMs != null) {
+      const beforeMs = stoppedMs - frame.captured_ms;
       when = `, ${spelled(Math.abs(beforeMs))} ${beforeMs < 0 ? "after" : "before"} you stopped`;
     }
-    return make("figure", "", image(sent, "The picture it saw"), make("figcaption", "", `It saw this${when}`));
+    return make(
+      "figure",
+      "",
+      image(sent, "The picture it saw"),
+      make("figcaption", "", `It saw this${when}`),
+    );
   }
 
   /** @param {Frame[]} frames */
