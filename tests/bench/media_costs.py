@@ -72,9 +72,9 @@ def main() -> None:
             costs_us[name].append(passed_ns / 1000 / CALLS_PER_ROUND)
     summary = {}
     for name, costs in costs_us.items():
-        median, p95 = np.percentile(costs, [50, 95])
+        median, p95 = (round(float(cost), 1) for cost in np.percentile(costs, [50, 95]))
         print(f"{name:36} {median:9.1f}  p95 {p95:9.1f}")
-        summary[name] = {"median_us": round(float(median), 1), "p95_us": round(float(p95), 1)}
+        summary[name] = {"median_us": median, "p95_us": p95}
     print(json.dumps(summary))
 
 
