@@ -119,7 +119,7 @@ class LimitsConfig:
     audio_append_bytes: Annotated[int, Bounds(1024, 2**28)] = 15 * 2**20
     image_bytes: Annotated[int, Bounds(1024, 2**28)] = 8 * 2**20
     image_pixels: Annotated[int, Bounds(4096)] = 24_000_000
-    image_side_ratio: Annotated[float, Bounds(1)] = 200.0
+    image_side_ratio: Annotated[float, Bounds(1)] = 40.0
     conversation_items: Annotated[int, Bounds(2)] = 2000
     text_chars: Annotated[int, Bounds(16)] = 100_000
 
