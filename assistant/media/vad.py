@@ -4,11 +4,12 @@ Voice activity: one probability of speech per 512-sample window (32 ms at 16 kHz
 Knows networks and their state; no policy (that is ``turns/endpointing.py``). One ONNX
 Runtime session serves the whole process: a talker is two small arrays, not a network.
 
-What Silero hears is prepared, because its training data was neither: rumble below 100 Hz
-(air conditioning, a hand on the microphone, a car) is filtered out, and quiet input is
-amplified towards the level of close speech. On a recording with a hoarse, quiet voice and
-a rumble 20 dB louder this raises the probability of its first word from 0.06 to 0.9, and
-no noise of the development set opens an utterance because of it.
+What Silero hears is prepared, because what it learned from was: rumble below 100 Hz (air
+conditioning, a hand on the microphone, a car) is filtered out, and quiet input is
+amplified towards the level of close speech. Over four labelled recordings, each at four
+offsets and two levels and with five silence settings, the number of turns was wrong in 9
+cases of 160, against 37 for the network alone with its usual hang-over. Of 32 recordings
+of noise without a human voice none opens an utterance.
 """
 
 import importlib.util
