@@ -5,10 +5,10 @@ Knows sample formats, rates and positions; not sockets, speech or turns. Everyth
 runs inline on the event loop and costs microseconds per packet.
 
 Positions are exact: sample n of a decoder's output belongs to input time n / 16000 s,
-for as long as the stream lasts. The polyphase filter answers 2 ms late (it must see half
-of its length ahead) but never shifts: what is missing comes with the next packet, or with
-``flush()``. Stock streaming resamplers work in FFT blocks and hold back 21 ms at 24 kHz
-and 100 ms at 8 kHz, all of which would be added to every answer.
+for as long as the stream lasts. The polyphase filter answers 1.4 ms late (2.8 ms at
+8 kHz; it must see half of its length ahead) but never shifts: what is missing comes with
+the next packet, or with ``flush()``. Stock streaming resamplers work in FFT blocks and
+hold back 21 ms at 24 kHz and 100 ms at 8 kHz, which would be added to every answer.
 """
 
 from typing import Literal

@@ -1,21 +1,16 @@
 """
 Pixels: what a picture is, whether it may come in, and the ring of a camera's frames.
 
-Knows JPEG, PNG and WebP; not turns or sockets. A picture is judged by its header before
-anything is decoded, so a 48 KB file that claims 400 megapixels costs microseconds.
+Knows pixels; not turns or sockets. A picture is judged by its header before anything is
+decoded, so a 48 KB file that claims 400 megapixels costs microseconds.
 
 ``check_frame`` takes about 1 ms for a 640x480 JPEG and 100 ms for the largest photo, most
 of it in the decoder, which releases the GIL: run it in a thread for anything but small
 camera frames.
 """
 
-import re
-import struct
-import zlib
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -23,9 +18,9 @@ import numpy.typing as npt
 
 from assistant.config import LimitsConfig
 from assistant.errors import MediaError
+from assistant.media.image_header import ImageHeader, is_whole, probe_image
 from assistant.turns.pairing import FrameMeta
 
-ImageFormat = Literal["jpeg", "png", "webp"]
 Grey = npt.NDArray[np.uint8]
 """uint8 [H, W], luminance."""
 
@@ -35,23 +30,6 @@ _SHARPNESS_SIDE = 320
 _NOISE_VARIANCE = (2 / 255) ** 2
 """Added to a picture's variance, so that the noise of a blank wall is not sharpness."""
 _MAX_RING_BYTES = 32 * 2**20
-
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""Start-of-frame markers; the three others in the range are tables (ITU-T T.81, B.1)."""
-_JPEG_BARE = frozenset(range(0xD0, 0xD8)) | {0x01}
-"""Markers without a length: restarts and TEM."""
-_JPEG_SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-"""The next marker after entropy-coded data: 00 is stuffing, D0-D7 are restarts."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImageHeader:
-    """What a picture says of itself."""
-
-    format: ImageFormat
-    width: int
-    height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +47,6 @@ class Frame:
     """
     thumbnail: Grey
     """[32, 32]; what ``novelty`` compares."""
-
-
-def probe_image(data: bytes) -> ImageHeader:
-    """
-    Read format and size from the header; nothing is decoded.
-
-    Raises:
-        MediaError: ``unsupported_image_type``, not JPEG, PNG or WebP; ``image_invalid``,
-            the header is damaged.
-    """
-    if data.startswith(b"\xff\xd8\xff"):
-        for marker, body in _jpeg_segments(data):
-            if marker in _JPEG_SIZES and len(body) >= 5:
-                height, width = struct.unpack_from(">HH", body, 1)
-                return _header("jpeg", width, height)
-        raise MediaError("image_invalid", "JPEG without a size")
-    if data.startswith(_PNG_SIGNATURE):
-        if data[12:16] != b"IHDR" or len(data) < 24:
-            raise MediaError("image_invalid", "PNG without a size")
-        return _header("png", *struct.unpack_from(">II", data, 16))
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return _header("webp", *_webp_size(data))
-    raise MediaError("unsupported_image_type", "picture is not JPEG, PNG or WebP")
 
 
 def check_frame(data: bytes, limits: LimitsConfig) -> Frame:
@@ -123,7 +78,7 @@ def check_frame(data: bytes, limits: LimitsConfig) -> Frame:
             f"{limits.image_side_ratio:g} times the other",
         )
     # Decoders differ in whether they fill a missing rest with grey or refuse it.
-    if not _IS_WHOLE[header.format](data):
+    if not is_whole(data, header.format):
         raise MediaError(
             "image_invalid", f"{header.format} picture is truncated or damaged"
         )
@@ -198,12 +153,6 @@ class FrameStore:
         return len(self._kept)
 
 
-def _header(format: ImageFormat, width: int, height: int) -> ImageHeader:
-    if width == 0 or height == 0:
-        raise MediaError("image_invalid", f"picture of {width}x{height} pixels")
-    return ImageHeader(format, width, height)
-
-
 def _decode_grey(data: bytes, longer: int) -> Grey:
     """Decode to luminance, as small as the JPEG decoder can and both measures allow."""
     flag = cv2.IMREAD_GRAYSCALE
@@ -239,81 +188,3 @@ def _sharpness(grey: Grey) -> float:
 def _thumbnail(grey: Grey) -> Grey:
     size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """
-    Yield (marker, body) of a JPEG's segments, through all scans, up to EOI or damage.
-
-    ITU-T T.81, B.1. Embedded previews lie inside bodies, so their ends are not ours.
-    """
-    at = 2
-    while at + 2 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
-        at += 2
-        if marker == 0xD9:
-            yield marker, b""
-            return
-        if marker in _JPEG_BARE:
-            continue
-        if at + 2 > len(data):
-            return
-        length = int.from_bytes(data[at : at + 2], "big")
-        if length < 2 or at + length > len(data):
-            return
-        yield marker, data[at + 2 : at + length]
-        at += length
-        if marker == 0xDA:
-            found = _JPEG_SCAN_END.search(data, at)
-            if found is None:
-                return
-            at = found.start()
-
-
-def _jpeg_is_whole(data: bytes) -> bool:
-    return any(marker == 0xD9 for marker, _ in _jpeg_segments(data))
-
-
-def _png_is_whole(data: bytes) -> bool:
-    """Follow the chunks to IEND, with their checksums."""
-    at = len(_PNG_SIGNATURE)
-    while at + 12 <= len(data):
-        length = int.from_bytes(data[at : at + 4], "big")
-        end = at + 12 + length
-        if end > len(data):
-            return False
-        body = data[at + 4 : end - 4]
-        if zlib.crc32(body) != int.from_bytes(data[end - 4 : end], "big"):
-            return False
-        if body.startswith(b"IEND"):
-            return True
-        at = end
-    return False
-
-
-def _webp_is_whole(data: bytes) -> bool:
-    return len(data) >= 8 + int.from_bytes(data[4:8], "little")
-
-
-def _webp_size(data: bytes) -> tuple[int, int]:
-    """Return (width, height) from the first chunk (RFC 9649, 2.5-2.7; RFC 6386, 9.1)."""
-    chunk, body = data[12:16], data[20:30]
-    if len(body) == 10:
-        if chunk == b"VP8X":
-            return (
-                int.from_bytes(body[4:7], "little") + 1,
-                int.from_bytes(body[7:10], "little") + 1,
-            )
-        if chunk == b"VP8L" and body[0] == 0x2F:
-            bits = int.from_bytes(body[1:5], "little")
-            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-        if chunk == b"VP8 " and body[3:6] == b"\x9d\x01\x2a":
-            width, height = struct.unpack_from("<HH", body, 6)
-            return width & 0x3FFF, height & 0x3FFF
-    raise MediaError("image_invalid", "WebP without a size")
-
-
-_IS_WHOLE = {"jpeg": _jpeg_is_whole, "png": _png_is_whole, "webp": _webp_is_whole}

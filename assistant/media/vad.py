@@ -4,11 +4,12 @@ Voice activity: one probability of speech per 512-sample window (32 ms at 16 kHz
 Knows networks and their state; no policy (that is ``turns/endpointing.py``). One ONNX
 Runtime session serves the whole process: a talker is two small arrays, not a network.
 
-What Silero hears is prepared, because its training data was neither: rumble below 100 Hz
-(air conditioning, a hand on the microphone, a car) is filtered out, and quiet input is
-amplified towards the level of close speech. On a recording with a hoarse, quiet voice and
-a rumble 20 dB louder this raises the probability of its first word from 0.06 to 0.9, and
-no noise of the development set opens an utterance because of it.
+What Silero hears is prepared, because what it learned from was: rumble below 100 Hz (air
+conditioning, a hand on the microphone, a car) is filtered out, and quiet input is
+amplified towards the level of close speech. Over four labelled recordings, each at four
+offsets and two levels and with five silence settings, the number of turns was wrong in 9
+cases of 160, against 37 for the network alone with its usual hang-over. Of 32 recordings
+of noise without a human voice none opens an utterance.
 """
 
 import importlib.util
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime
 import webrtcvad
 
@@ -32,6 +32,7 @@ CONTEXT_SAMPLES = 64
 STATE_SIZE = 128
 
 RUMBLE_HZ = 100.0
+_FILTER_TAPS = 384
 TARGET_RMS = 0.06
 """Level that quiet input is amplified to: close speech, about -24 dBFS."""
 MAX_GAIN = 8.0
@@ -128,7 +129,7 @@ class SileroVad:
     def __init__(self, network: SileroNetwork) -> None:
         self._network = network
         self._state = np.zeros((2, 1, STATE_SIZE), np.float32)
-        self._raw: Samples | None = None  # this window and the one before
+        self._raw: Samples | None = None  # this window and what the filter sees before it
         self._heard = np.zeros((1, CONTEXT_SAMPLES + WINDOW_SAMPLES), np.float32)
         self._level = _QUIETEST_RMS
 
@@ -137,11 +138,12 @@ class SileroVad:
         assert window.shape == (WINDOW_SAMPLES,), window.shape
         if self._raw is None:
             # As if it had been so before: a constant offset is not a bang at the start.
-            self._raw = np.full(2 * WINDOW_SAMPLES, window[0], np.float32)
-        self._raw[:WINDOW_SAMPLES] = self._raw[WINDOW_SAMPLES:]
-        self._raw[WINDOW_SAMPLES:] = window
-        # Overlap-save: of a circular convolution over two windows the second is valid.
-        clean = np.fft.irfft(np.fft.rfft(self._raw) * _rumble_filter())[WINDOW_SAMPLES:]
+            self._raw = np.full(_FILTER_TAPS - 1 + WINDOW_SAMPLES, window[0], np.float32)
+        self._raw[: _FILTER_TAPS - 1] = self._raw[WINDOW_SAMPLES:]
+        self._raw[_FILTER_TAPS - 1 :] = window
+        # A plain product, not an FFT: on a loaded machine that costs three times as much,
+        # most of it by what it evicts from the cache before the network runs.
+        clean = np.convolve(self._raw, _rumble_filter(), "valid")
         self._heard[0, :CONTEXT_SAMPLES] = self._heard[0, -CONTEXT_SAMPLES:]
         self._heard[0, CONTEXT_SAMPLES:] = clean
 
@@ -164,20 +166,18 @@ class SileroVad:
 
 
 @cache
-def _rumble_filter() -> npt.NDArray[np.complex64]:
+def _rumble_filter() -> Samples:
     """
-    Return the spectrum [513] of a causal 4th-order Butterworth high-pass filter.
+    Return the impulse response, float32 [384], of a Butterworth high-pass of 4th order.
 
-    Its impulse response is cut after one window, where it has decayed to 0.2 %.
+    It is causal; where it is cut it has decayed to 0.3 %.
     """
-    num_points = 64 * WINDOW_SAMPLES
-    s = 1j * np.fft.rfftfreq(num_points, 1 / RATE_HZ) / RUMBLE_HZ
-    angles = np.pi * np.array([5, 7]) / 8  # of the poles in the upper left quarter
+    s = 1j * np.fft.rfftfreq(2**15, 1 / RATE_HZ) / RUMBLE_HZ
     response = np.ones_like(s)
-    for angle in angles:
+    for angle in np.pi * np.array([5, 7]) / 8:  # of the poles in the upper left quarter
         response *= s**2 / (s**2 - 2 * np.cos(angle) * s + 1)
-    impulse = np.fft.irfft(response)[:WINDOW_SAMPLES]
-    return np.fft.rfft(impulse, 2 * WINDOW_SAMPLES).astype(np.complex64)
+    impulse: Samples = np.fft.irfft(response)[:_FILTER_TAPS].astype(np.float32)
+    return impulse
 
 
 class WebrtcVad:

@@ -15,12 +15,14 @@ Rules:
 * A window is SPEECH from ``threshold`` up, SILENCE below ``threshold - hysteresis``, and
   UNSURE between.
 * An utterance opens after ``start_ms`` of SPEECH windows in a row. It starts at the first
-  of them, less ``prefix_padding_ms``, but never before the end of the utterance before.
+  of them, less ``prefix_padding_ms``, but never before the end of the utterance before,
+  and never by more than half of ``max_utterance_s``.
 * Speech ends, to the ear, before the VAD says so. Its last windows fade (SPEECH, but no
   longer CLEAR: the upper two fifths above ``threshold``); up to ``FADE_MS`` of them are
   no speech. Of the rest, the last ``hangover_ms`` are the VAD's delay. What is left is
   the position in SoftEnd and HardEnd, and silence is counted from it, so that both
-  durations mean silence as a listener hears it.
+  durations mean silence as a listener hears it. At least half of a silence must lie
+  after the last SPEECH window.
 * SoftEnd falls after ``soft_silence_ms`` of silence, HardEnd after
   ``silence_duration_ms``; both in one window, in this order, if their times coincide.
   They fall on a SILENCE window. UNSURE ones hold them off, but only for as much time
@@ -38,10 +40,11 @@ from enum import Enum, auto
 from typing import Literal, Self
 
 from assistant.config import EndpointingConfig
+from assistant.turns.clock import SAMPLE_RATE_HZ
 
 WINDOW_SAMPLES = 512
 """One VAD window, 32 ms at 16 kHz."""
-SAMPLES_PER_MS = 16
+SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1000
 SILERO_HANGOVER_MS = 56
 """Median over labelled recordings; see tests/bench/endpointing_labels.py."""
 FADE_MS = 128
@@ -193,7 +196,7 @@ class Endpointer:
         """Take the probability of the next window, in [0, 1]; return what it settles."""
         window = self._position
         self._position += WINDOW_SAMPLES
-        threshold = self._settings.threshold
+        settings, threshold = self._settings, self._settings.threshold
         speech = probability >= threshold
         if speech:
             if self._state is State.QUIET:
@@ -201,44 +204,27 @@ class Endpointer:
             self._voiced_until = self._position
             if probability >= threshold + CLEAR * (1 - threshold):
                 self._clear_until = self._position
-        silent = probability < threshold - self._settings.hysteresis
+        silent = probability < threshold - settings.hysteresis
 
         boundaries = self._apply(Sign.SPEECH if speech else Sign.NO_SPEECH, window)
-        for sign in self._due(speech, silent):
-            boundaries += self._apply(sign, window)
+        if self._state is State.STARTING and (
+            self._position - self._onset >= settings.start_ms * SAMPLES_PER_MS
+        ):
+            boundaries += self._apply(Sign.ENOUGH_SPEECH, window)
+        if self.speaking and not speech:
+            silence_ms = self._silence() / SAMPLES_PER_MS / (1 if silent else 2)
+            is_over = silence_ms >= settings.silence_duration_ms
+            if self._state is State.SPEAKING and (
+                is_over or silence_ms >= settings.soft_silence_ms
+            ):
+                boundaries += self._apply(Sign.SHORT_SILENCE, window)
+            if is_over:
+                boundaries += self._apply(Sign.LONG_SILENCE, window)
+        if self.speaking and (
+            self._position - self._start >= settings.max_utterance_s * SAMPLE_RATE_HZ
+        ):
+            boundaries += self._apply(Sign.TOO_LONG, window)
         return boundaries
-
-    def _due(self, speech: bool, silent: bool) -> list[Sign]:
-        """List the signs, in order, for which enough time has passed."""
-        settings = self._settings
-        signs = []
-        state = self._state
-        if state is State.STARTING:
-            spoken = self._position - self._onset
-            if spoken >= settings.start_ms * SAMPLES_PER_MS:
-                signs.append(Sign.ENOUGH_SPEECH)
-                state = State.SPEAKING
-        elif self.speaking and not speech:
-            silence = self._position - self._audible_until()
-            if not silent:
-                silence //= 2
-            if state is State.SPEAKING and (
-                silence
-                >= min(settings.soft_silence_ms, settings.silence_duration_ms)
-                * SAMPLES_PER_MS
-            ):
-                signs.append(Sign.SHORT_SILENCE)
-                state = State.PAUSED
-            if state is State.PAUSED and (
-                silence >= settings.silence_duration_ms * SAMPLES_PER_MS
-            ):
-                signs.append(Sign.LONG_SILENCE)
-                state = State.QUIET
-        if state in (State.SPEAKING, State.PAUSED):
-            length = self._position - self._start
-            if self.speaking and length >= settings.max_utterance_s * 1000 * SAMPLES_PER_MS:
-                signs.append(Sign.TOO_LONG)
-        return signs
 
     def _apply(self, sign: Sign, window: int) -> list[Boundary]:
         """Make one transition and return what it reports."""
@@ -246,7 +232,10 @@ class Endpointer:
         self._state = TRANSITIONS[before, sign]
         match sign, before:
             case Sign.ENOUGH_SPEECH, _:
-                padding = self._settings.prefix_padding_ms * SAMPLES_PER_MS
+                padding = min(
+                    self._settings.prefix_padding_ms * SAMPLES_PER_MS,
+                    int(self._settings.max_utterance_s * SAMPLE_RATE_HZ) // 2,
+                )
                 self._start = max(self._floor, self._onset - padding)
                 return [SpeechStarted(self._start, self._onset)]
             case Sign.SPEECH, State.PAUSED:
@@ -260,6 +249,11 @@ class Endpointer:
                 self._floor = self._position
                 return [HardEnd(self._floor, "max_length")]
         return []
+
+    def _silence(self) -> int:
+        """Return for how many samples it has been silent to the ear, with some doubt."""
+        certain = self._position - self._voiced_until
+        return min(self._position - self._audible_until(), 2 * certain)
 
     def _audible_until(self) -> int:
         """Return where speech ended to the ear: at least one window after the onset."""

@@ -1,37 +1,14 @@
-import struct
-import zlib
-
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from assistant.config import LimitsConfig
 from assistant.errors import MediaError
-from assistant.media.frames import (
-    Frame,
-    FrameStore,
-    ImageHeader,
-    check_frame,
-    novelty,
-    probe_image,
-)
+from assistant.media.frames import Frame, FrameStore, check_frame, novelty
+from assistant.media.image_header import ImageHeader
+from tests.media.pictures import SAMPLES, encoded, picture, png
 
-Picture = npt.NDArray[np.uint8]
 LIMITS = LimitsConfig()
-
-
-def picture(width: int = 320, height: int = 240, seed: int = 0) -> Picture:
-    """Blocks of random colours: sharp edges, and different for every seed."""
-    rng = np.random.default_rng(seed)
-    blocks = rng.integers(0, 256, (12, 16, 3), np.uint8)
-    size = (width, height)
-    return np.asarray(cv2.resize(blocks, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-
-
-def encoded(extension: str, image: Picture | None = None, *options: int) -> bytes:
-    image = picture() if image is None else image
-    return cv2.imencode(extension, image, list(options))[1].tobytes()
 
 
 def refusal(data: bytes, limits: LimitsConfig = LIMITS) -> str:
@@ -40,40 +17,7 @@ def refusal(data: bytes, limits: LimitsConfig = LIMITS) -> str:
     return raised.value.code
 
 
-def png(width: int, height: int, pixels: bytes = b"") -> bytes:
-    """Write a PNG of grey pixels by hand, whatever its header claims."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        checksum = zlib.crc32(kind + body)
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", checksum)
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(pixels))
-        + chunk(b"IEND", b"")
-    )
-
-
-LOSSLESS_WEBP = (cv2.IMWRITE_WEBP_QUALITY, 101)
-SAMPLES = {
-    "jpeg": encoded(".jpg"),
-    "progressive": encoded(".jpg", None, cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
-    "restarts": encoded(".jpg", None, cv2.IMWRITE_JPEG_RST_INTERVAL, 4),
-    "png": encoded(".png"),
-    "webp": encoded(".webp", None, cv2.IMWRITE_WEBP_QUALITY, 80),
-    "lossless": encoded(".webp", None, *LOSSLESS_WEBP),
-    "alpha": encoded(".webp", np.dstack([picture(), picture()[:, :, 0]])),
-}
-FORMATS = {"progressive": "jpeg", "restarts": "jpeg", "lossless": "webp", "alpha": "webp"}
 every_sample = pytest.mark.parametrize("name", SAMPLES)
-
-
-@every_sample
-def test_the_header_tells_format_and_size(name: str) -> None:
-    header = probe_image(SAMPLES[name])
-    assert header == ImageHeader(FORMATS.get(name, name), 320, 240)  # type: ignore[arg-type]  # a name is its format
 
 
 @every_sample
@@ -92,19 +36,6 @@ def test_a_truncated_picture_is_refused(name: str, lost: float) -> None:
     data = SAMPLES[name]
     num_lost = int(lost) if lost >= 1 else int(len(data) * lost)
     assert refusal(data[:-num_lost]) == "image_invalid"
-
-
-def test_a_truncated_jpeg_with_a_whole_preview_inside_is_refused() -> None:
-    preview = encoded(".jpg", picture(32, 24))
-    segment = b"\xff\xe1" + struct.pack(">H", len(preview) + 2) + preview
-    data = SAMPLES["jpeg"][:2] + segment + SAMPLES["jpeg"][2:]
-    assert check_frame(data, LIMITS).header == ImageHeader("jpeg", 320, 240)
-    assert refusal(data[:-500]) == "image_invalid"
-
-
-def test_what_follows_the_end_of_a_picture_is_ignored() -> None:
-    for name in ("jpeg", "png", "webp"):
-        check_frame(SAMPLES[name] + b"trailing notes of a camera", LIMITS)
 
 
 def test_a_damaged_png_is_refused() -> None:

@@ -115,8 +115,8 @@ def test_soft_and_hard_end_coincide_when_their_times_do() -> None:
 def test_the_hangover_moves_the_end_back_and_counts_as_silence() -> None:
     endpointer = Endpointer(changed(hangover_ms=64))
     hear(endpointer, "xxxxxx")
-    assert hear(endpointer, ".") == [SoftEnd(4 * W)]
-    assert hear(endpointer, "..") == [HardEnd(4 * W, "silence")]
+    assert hear(endpointer, "..") == [SoftEnd(4 * W)]
+    assert hear(endpointer, ".") == [HardEnd(4 * W, "silence")]
 
 
 def test_the_hangover_leaves_at_least_one_window_of_a_short_utterance() -> None:
@@ -129,8 +129,23 @@ def test_the_hangover_leaves_at_least_one_window_of_a_short_utterance() -> None:
 def test_windows_that_fade_are_not_speech_to_the_ear() -> None:
     endpointer = Endpointer(PLAIN)
     hear(endpointer, "xxxff")
-    assert hear(endpointer, ".") == [SoftEnd(3 * W)]
-    assert hear(endpointer, "fx")[0] == SpeechResumed(6 * W)
+    assert hear(endpointer, "..") == [SoftEnd(3 * W)]
+    assert hear(endpointer, "f") == [SpeechResumed(7 * W)]
+
+
+def test_half_of_a_silence_must_follow_the_last_speech_window() -> None:
+    endpointer = Endpointer(changed(hangover_ms=1000))
+    hear(endpointer, "xxxxxxxxxx")
+    assert hear(endpointer, ".") == []
+    assert hear(endpointer, ".") == [SoftEnd(W)]
+    assert hear(endpointer, ".") == [HardEnd(W, "silence")]
+
+
+def test_padding_longer_than_an_utterance_may_be_leaves_room_for_speech() -> None:
+    endpointer = Endpointer(changed(prefix_padding_ms=5000, max_utterance_s=1.024))
+    hear(endpointer, "." * 100)
+    assert hear(endpointer, "xx") == [SpeechStarted(84 * W, 100 * W)]
+    assert hear(endpointer, "x" * 14) == [HardEnd(116 * W, "max_length")]
 
 
 def test_a_long_low_voice_is_not_taken_for_fading() -> None:
@@ -138,7 +153,7 @@ def test_a_long_low_voice_is_not_taken_for_fading() -> None:
     endpointer = Endpointer(changed(silence_duration_ms=500))
     hear(endpointer, "xx" + "f" * num_windows)
     assert endpointer.speaking
-    (soft,) = hear(endpointer, ".")
+    (soft,) = hear(endpointer, "..")
     assert soft == SoftEnd((2 + num_windows) * W - FADE_MS * SAMPLES_PER_MS)
 
 
