@@ -114,12 +114,12 @@ def write_checkpoint(
     Write a complete model folder of ``config.layout``; all of it appears at once.
 
     Raises:
-        CheckpointError: ``directory`` exists and is not empty.
+        CheckpointError: ``directory`` exists and is not empty, or cannot be written.
     """
-    directory.parent.mkdir(parents=True, exist_ok=True)
     partial = directory.with_name(f".{directory.name}.{os.getpid()}.partial")
-    partial.mkdir()
     try:
+        shutil.rmtree(partial, ignore_errors=True)  # of a process that died here
+        partial.mkdir(parents=True)
         tokenizer = train_tokenizer(config.vocab_size, config.layout)
         tokenizer.save(str(partial / "tokenizer.json"))
         for name, values in json_files(config).items():

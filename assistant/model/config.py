@@ -90,11 +90,15 @@ class AudioConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenIds:
-    """Control tokens, by id (taken from the checkpoint's own files)."""
+    """
+    Control tokens, by id (taken from the checkpoint's own files).
+
+    ``image`` and ``audio`` are None for Phi-4-mini, whose vocabulary lacks them.
+    """
 
     end_of_text: int
-    image: int
-    audio: int
+    image: int | None
+    audio: int | None
     assistant: int
     end: int
     user: int

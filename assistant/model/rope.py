@@ -13,28 +13,30 @@ again; the engine keeps sequences at or below it.
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from assistant.model.config import RopeConfig
 
 
-class LongRope(nn.Module):
-    """Cosines and sines by position, in float32 until the last step."""
+class LongRope:
+    """
+    Cosines and sines by position.
+
+    Not a module: casting a model to bfloat16 would cast its frequencies, and position
+    4000 times a frequency of 8 bits is anything.
+    """
 
     def __init__(self, config: RopeConfig, head_dim: int) -> None:
-        super().__init__()
         self.head_dim = head_dim
-        # Built on the CPU even under `torch.device("meta")`: no file holds these.
+        # On the CPU even under `torch.device("meta")`: no file holds these.
         exponents = (
             torch.arange(0, config.rotary_dims, 2, device="cpu") / config.rotary_dims
         )
         plain = config.theta**exponents
         short = torch.tensor(config.short_factor, device="cpu")
         long = torch.tensor(config.long_factor, device="cpu")
-        self.short_frequencies: Tensor
-        self.long_frequencies: Tensor
-        self.register_buffer("short_frequencies", 1 / (short * plain), persistent=False)
-        self.register_buffer("long_frequencies", 1 / (long * plain), persistent=False)
+        self._frequencies = {torch.device("cpu"): (1 / (short * plain), 1 / (long * plain))}
+        """Short and long, float32, on every device that has asked."""
         self.original_max_positions = config.original_max_positions
         ratio = config.max_positions / config.original_max_positions
         self.scale = (
@@ -52,23 +54,24 @@ class LongRope(nn.Module):
             cos [N, 1, D], 1 beyond the rotary dimensions, and sin [N, 1, R/2], in the
             type and on the device of ``like``.
         """
-        frequencies = (
-            self.long_frequencies
-            if end > self.original_max_positions
-            else self.short_frequencies
-        )
+        short, long = self._on(like.device)
+        frequencies = long if end > self.original_max_positions else short
         positions = torch.arange(start, end, device=like.device)
         return self._table(positions[:, None].float() * frequencies, like)
 
     def for_positions(self, positions: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """Return the same for one token of each of B sequences, at ``positions`` [B]."""
+        short, long = self._on(like.device)
         column = positions[:, None]
-        frequencies = torch.where(
-            column >= self.original_max_positions,
-            self.long_frequencies,
-            self.short_frequencies,
-        )
+        frequencies = torch.where(column >= self.original_max_positions, long, short)
         return self._table(column.float() * frequencies, like)
+
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        found = self._frequencies.get(device)
+        if found is None:
+            short, long = self._frequencies[torch.device("cpu")]
+            found = self._frequencies[device] = (short.to(device), long.to(device))
+        return found
 
     def _table(self, angles: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         angles = angles[:, None]  # [N, 1, R/2]: the same for all heads

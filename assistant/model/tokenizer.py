@@ -33,6 +33,9 @@ CONTROL_SPELLINGS: dict[str, tuple[str, ...]] = {
 }
 """Image and audio placeholders changed their names between revisions, not their ids."""
 
+SENSES = ("image", "audio")
+"""The names that Phi-4-mini's tokenizer does without."""
+
 
 def _byte_of_character() -> dict[str, int]:
     """
@@ -128,7 +131,10 @@ class Tokenizer:
             return b""
         if token in self._added:
             return content.encode() if token in self._spoken else b""
-        return bytes(_BYTES[character] for character in content)
+        try:
+            return bytes(_BYTES[character] for character in content)
+        except KeyError:  # not spelt in bytes; the ByteLevel decoder does the same
+            return content.encode()
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of complete ids; invalid UTF-8 becomes U+FFFD."""
@@ -141,7 +147,9 @@ def _find_control_ids(file: Path, backend: tokenizers.Tokenizer) -> TokenIds:
     ids: dict[str, int] = {}
     for name, spellings in CONTROL_SPELLINGS.items():
         found = [added[spelling] for spelling in spellings if spelling in added]
-        if not found:
+        if found:
+            ids[name] = found[0]
+        elif name not in SENSES:
             raise CheckpointError(f"{file}: token {' or '.join(spellings)} is missing")
-        ids[name] = found[0]
-    return TokenIds(**ids)
+    image, audio = (ids.pop(name, None) for name in SENSES)
+    return TokenIds(image=image, audio=audio, **ids)

@@ -54,16 +54,19 @@ NUM_RESERVED_IDS = REAL_VOCAB_SIZE - END_OF_TEXT.real_id
 
 
 def special_tokens(layout: Layout) -> tuple[SpecialToken, ...]:
-    """Return the fourteen of the published ``tokenizer.json``."""
+    """Return those of the published ``tokenizer.json``: fourteen, Phi-4-mini twelve."""
     image, audio = (
         ("<|image|>", "<|audio|>")
         if layout == "native"
         else ("<|endoftext10|>", "<|endoftext11|>")
     )
-    return (
-        END_OF_TEXT,
+    senses = (
         SpecialToken(image, 200_010, False, True),
         SpecialToken(audio, 200_011, False, True),
+    )
+    return (
+        END_OF_TEXT,
+        *(senses if layout != "text" else ()),
         SpecialToken("<|endofprompt|>", 200_018, False, True),
         SpecialToken("<|assistant|>", 200_019, True, True),
         END,

@@ -46,6 +46,19 @@ def test_a_folder_appears_whole_or_not_at_all(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_dead_process_left_is_cleared(tmp_path: Path) -> None:
+    (tmp_path / f".model.{os.getpid()}.partial" / "junk").mkdir(parents=True)
+    write_checkpoint(tmp_path / "model", SMALL)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert not (tmp_path / "model" / "junk").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match="file/model: Not a directory"):
+        write_checkpoint(tmp_path / "file" / "model", SMALL)
+
+
 def test_a_folder_in_use_is_not_overwritten(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "model", SMALL)
     before = files_of(tmp_path)
@@ -89,11 +102,11 @@ def test_the_demo_is_small_says_words_and_comes_to_an_end(tmp_path: Path) -> Non
     decoder.load_state_dict({n: weights[n] for n in decoder.state_dict()})
     replies = [
         reply(decoder, tokenizer, f"{word} tell me about number {number}.")
-        for number, word in enumerate(["Hello", "Please", "Well", "Now", "So", "Yes"] * 2)
+        for number, word in enumerate(["Hello", "Please", "Well", "Now", "So", "Yes"])
     ]
     assert all(text.isascii() and "<|" not in text for text, _ in replies)
-    assert len({text for text, _ in replies}) > 9
-    assert sum(has_ended for _, has_ended in replies) >= 6
+    assert len({text for text, _ in replies}) > 4
+    assert sum(has_ended for _, has_ended in replies) >= 3
 
 
 def reply(decoder: Decoder, tokenizer: Tokenizer, text: str) -> tuple[str, bool]:

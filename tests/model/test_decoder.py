@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 from pathlib import Path
 
@@ -97,11 +98,21 @@ def test_decoding_leaves_other_slots_alone(decoder: Decoder, checkpoints: Path) 
     assert not cache.keys[:, 3, :, 1:].any()
 
 
-def test_logits_are_float32(decoder: Decoder) -> None:
-    half = Decoder.logits(decoder.to(torch.bfloat16), torch.zeros(2, 96).bfloat16())
-    assert half.dtype == torch.float32
-    assert half.shape == (2, 1024)
-    decoder.to(torch.float32)
+def test_bfloat16_is_float32_but_for_rounding(decoder: Decoder, checkpoints: Path) -> None:
+    logits = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        model = copy.deepcopy(decoder).to(dtype)
+        cache = KVCache(3, 1, 64, 1, 32, dtype, "cpu")
+        model.prefill(model.embed(drawn_ids(20)), cache, 0, 0)
+        hidden = model.decode(
+            model.embed(torch.tensor([7])), cache, torch.tensor([0]), torch.tensor([20])
+        )
+        logits[dtype] = model.logits(hidden)
+        assert hidden.dtype == dtype
+        assert logits[dtype].dtype == torch.float32
+    spread = logits[torch.float32].std()
+    error = (logits[torch.float32] - logits[torch.bfloat16]).std()
+    assert error < 0.1 * spread
 
 
 def test_an_untied_head_is_used(checkpoints: Path) -> None:

@@ -52,11 +52,9 @@ def test_rotation_turns_pairs_and_passes_the_rest_through() -> None:
     assert rotated.tolist() == [[[-3.0, 2.0, 1.0, 4.0, 5.0, 6.0]]]
 
 
-def test_frequencies_are_float32_whatever_the_weights_are() -> None:
-    cos, _ = (
-        LongRope(CONFIG, head_dim=6)
-        .to(torch.bfloat16)
-        .for_span(4000, 4001, torch.zeros(()))
-    )
-    assert cos.dtype == torch.float32
-    assert cos[0, 0, 0].item() == pytest.approx(1.190238 * math.cos(4000), abs=2e-4)
+def test_angles_are_float32_even_where_weights_are_not() -> None:
+    cos, _ = LongRope(CONFIG, head_dim=6).for_span(4001, 4002, torch.zeros(()).bfloat16())
+    assert cos.dtype == torch.bfloat16
+    assert cos[0, 0, 0].item() == pytest.approx(1.190238 * math.cos(4001), abs=0.01)
+    # Second pair: theta ** (-2 / 4) is 1 / 100.
+    assert cos[0, 0, 1].item() == pytest.approx(1.190238 * math.cos(40.01), abs=0.01)

@@ -36,7 +36,7 @@ def test_each_control_token_in_text_stays_text(tokenizer: Tokenizer, spelling: s
     assert tokenizer.decode(ids) == text
 
 
-@pytest.mark.parametrize("layout", ["original", "native", "text"])
+@pytest.mark.parametrize("layout", ["original", "native"])
 def test_control_tokens_are_found_under_both_spellings(
     checkpoints: Path, layout: Layout
 ) -> None:
@@ -45,6 +45,11 @@ def test_control_tokens_are_found_under_both_spellings(
     assert (ids.image, ids.audio) == (1024 - 54, 1024 - 53)
     assert tokenizer.control("end") == ids.end == 1024 - 44
     assert tokenizer.control("tool_response") == 1024 - 37
+
+
+def test_phi4_mini_has_no_tokens_for_senses(checkpoints: Path) -> None:
+    ids = Tokenizer.load(checkpoints / "text", vocab_size=1024).control_ids
+    assert (ids.image, ids.audio, ids.user) == (None, None, 1024 - 43)
 
 
 def test_control_tokens_add_nothing_to_a_reply_but_tool_calls(tokenizer: Tokenizer) -> None:
