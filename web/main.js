@@ -206,7 +206,7 @@ call.addEventListener("conversation", () => {
 });
 
 function showPhase() {
-  const phase = call.isHeld ? "hearing" : phaseOf(call.conversation);
+  const phase = call.isHeld && !call.isMuted ? "hearing" : phaseOf(call.conversation);
   const label = $("phase", HTMLElement);
   label.dataset.phase = phase;
   if (phase !== "listening") write(label, PHASES[phase]);
