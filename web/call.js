@@ -12,7 +12,7 @@ import { connectionFault, deviceFault } from "./faults.js";
 import { SentFrames } from "./frames.js";
 import { PcmRing, RATE_HZ, msOf, samplesOf, toBase64 } from "./pcm.js";
 import * as protocol from "./protocol.js";
-import { RealtimeSocket, addressOf } from "./websocket.js";
+import { RealtimeSocket, addressOf, readyStatus } from "./websocket.js";
 
 /**
  * @typedef {import("./faults.js").Fault} Fault
@@ -124,20 +124,11 @@ export class Call extends EventTarget {
     this.#heldFrom = null;
     this.#update(protocol.disconnect(this.conversation));
     const socket = this.#socket;
-    const fault = connectionFault(down, await this.#readyStatus());
+    const fault = connectionFault(down, await readyStatus(this.#base));
     if (socket !== this.#socket) return;
     if (down.retryInMs === null) this.close();
     if (!socket?.isOpen) {
       this.#change("connection", { state: down.retryInMs === null ? "off" : "down", fault });
-    }
-  }
-
-  /** @returns {Promise<number | null>} */
-  async #readyStatus() {
-    try {
-      return (await fetch(new URL("ready", this.#base))).status;
-    } catch {
-      return null; // fetch rejects when nothing answers at all
     }
   }
 
@@ -177,13 +168,14 @@ export class Call extends EventTarget {
 
   /**
    * @param {import("./faults.js").Device} name
-   * @param {{open: (deviceId: string) => Promise<void>}} device
+   * @param {{open: (deviceId: string) => Promise<void>, close: () => void}} device
    * @param {string} deviceId
    */
   async #open(name, device, deviceId) {
     try {
       if (!navigator.mediaDevices) throw new DOMException("no devices", "NotSupportedError");
       await device.open(deviceId);
+      if (!this.isOpen) device.close(); // the call ended while the person was asked
     } catch (error) {
       if (!(error instanceof DOMException)) throw error;
       this.#change("fault", deviceFault(name, error.name, globalThis.isSecureContext));

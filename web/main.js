@@ -147,9 +147,10 @@ function openSettings(isOpen) {
 // ---- Holding to talk, interrupting
 
 wireHold(hold, {
-  canPress: () => !call.isHandsFree,
+  canPress: () => call.isOpen && !call.isHandsFree,
   press() {
-    call.startTalking();
+    if (call.hasMicrophone) call.startTalking();
+    else call.listen(microphoneChoice.value);
     if (call.isHeld) voice.hush();
     showPhase();
     return call.isHeld;
@@ -205,7 +206,7 @@ call.addEventListener("conversation", () => {
 });
 
 function showPhase() {
-  const phase = call.isHeld ? "hearing" : phaseOf(call.conversation);
+  const phase = call.isHeld && !call.isMuted ? "hearing" : phaseOf(call.conversation);
   const label = $("phase", HTMLElement);
   label.dataset.phase = phase;
   if (phase !== "listening") write(label, PHASES[phase]);
@@ -227,12 +228,13 @@ scroll.addEventListener("scroll", () => {
 call.addEventListener("connection", (event) => {
   const { state, fault } = /** @type {CustomEvent<import("./call.js").Connection>} */ (event)
     .detail;
-  document.body.dataset.connection = state;
   write(
     $("connection-text", HTMLElement),
     state === "down" && fault ? fault.title : CONNECTIONS[state],
   );
-  if (fault && state !== "down") toasts.show(fault);
+  // Retries repeat the fault; it is said once per outage.
+  if (fault && document.body.dataset.connection !== "down") toasts.show(fault);
+  document.body.dataset.connection = state;
   const isOff = state === "off";
   $("start", HTMLElement).hidden = !isOff;
   $("pulse", HTMLElement).hidden = isOff;

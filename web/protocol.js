@@ -270,10 +270,14 @@ function withTurn(conversation, turn, change) {
 
 /**
  * @param {Conversation} conversation
- * @returns {boolean} whether an answer is being written now
+ * @returns {boolean} whether an answer is being written, or is due and not announced yet
  */
-export function isAnswering({ turns, epoch }) {
-  return turns.some((turn) => turn.epoch === epoch && turn.reply?.status === "in_progress");
+export function isAnswering(conversation) {
+  const { turns, epoch } = conversation;
+  return (
+    phaseOf(conversation) === "thinking" ||
+    turns.some((turn) => turn.epoch === epoch && turn.reply?.status === "in_progress")
+  );
 }
 
 /**

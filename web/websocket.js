@@ -27,6 +27,19 @@ export function addressOf(base, model) {
   return url.href;
 }
 
+/**
+ * Ask whether the server could serve now.
+ * @param {string} base the page's address
+ * @returns {Promise<number | null>} the HTTP status, null when nothing answers
+ */
+export async function readyStatus(base) {
+  try {
+    return (await fetch(new URL("ready", base))).status;
+  } catch {
+    return null; // fetch rejects only when there was no answer at all
+  }
+}
+
 export class RealtimeSocket extends EventTarget {
   #url;
   #protocols;

@@ -27,6 +27,8 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A name that is neither localhost nor HTTPS, for what browsers refuse there.
+    "--host-resolver-rules=MAP insecure.test 127.0.0.1",
 )
 
 

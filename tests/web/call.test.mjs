@@ -179,6 +179,7 @@ test("a new session counts its audio from zero", () => {
 });
 
 test("a refused device is a fault, not an exception, and a muted one stays muted", async () => {
+  connected();
   microphone.failure = new DOMException("no", "NotAllowedError");
   await call.listen("");
   assert.deepEqual(faults, ["The microphone is blocked"]);
@@ -188,7 +189,16 @@ test("a refused device is a fault, not an exception, and a muted one stays muted
   assert.equal(microphone.isMuted, true);
 });
 
+test("a device allowed only after the call ended is closed at once", async () => {
+  connected();
+  const asked = call.listen("");
+  call.close();
+  await asked;
+  assert.equal(call.hasMicrophone, false);
+});
+
 test("a device that goes away is closed and said", async () => {
+  connected();
   await call.look("");
   camera.give("ended", null);
   assert.equal(call.hasCamera, false);

@@ -120,6 +120,12 @@ test("a cancel by the client leaves the turn closed and nothing answering", () =
   assert.equal(after.turns[0].reply.reason, "client_cancelled");
 });
 
+test("an answer that is due and not announced yet can be cancelled, too", () => {
+  const due = fold([created, ...spoken("u1", 0, 1000)]);
+  assert.equal(protocol.isAnswering(due), true);
+  assert.equal(protocol.isAnswering(fold([created, started("u1", 0)])), false);
+});
+
 test("a failure shows the server's message", () => {
   const failed = { status_details: { type: "failed", error: { message: "engine is gone" } } };
   const { turns } = fold([

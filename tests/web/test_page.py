@@ -222,6 +222,19 @@ def test_a_refused_microphone_is_explained_and_leaves_writing(tmp_path: Path) ->
         expect(visited.wait_for_answer().locator(".reply")).to_have_text(ANSWER)
 
 
+def test_a_page_over_plain_http_says_why_it_has_no_microphone(tmp_path: Path) -> None:
+    with serve() as server:
+        url = server.url.replace("127.0.0.1", "insecure.test")
+        with visit(url, tmp_path) as visited:
+            visited.start_call(camera=False)
+            toast = visited.page.locator(".toast")
+            expect(toast).to_contain_text("offers no microphone on this address")
+            expect(toast).to_contain_text("--tls self-signed")
+            visited.write("Hello")
+            expect(visited.wait_for_answer().locator(".reply")).to_have_text(ANSWER)
+            assert visited.console_errors == []
+
+
 def test_a_lost_connection_comes_back_and_the_history_stays(tmp_path: Path) -> None:
     with serve() as server, visit(server.url, tmp_path) as visited:
         visited.write("One")
@@ -242,6 +255,7 @@ def test_a_refused_connection_says_so_and_keeps_trying(tmp_path: Path) -> None:
         expect(visited.page.locator("#connection-text")).to_have_text(
             "The server refused the connection"
         )
+        expect(visited.page.locator(".toast")).to_contain_text("access key")
         assert server.subprotocols == ["realtime", "openai-insecure-api-key.not-this-one"]
         server.script.accepts = True
         expect(visited.wait_for_answer().locator(".reply")).to_have_text(ANSWER)
