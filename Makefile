@@ -85,7 +85,9 @@ $(VENV)/.created:
 	@touch $@
 
 $(VENV)/.torch: $(VENV)/.created Makefile
-	@if [ -n '$(TORCH_INDEX_URL)' ]; then \
+	@if [ -e $@ ]; then \
+	    echo 'Checking the version of torch'; \
+	elif [ -n '$(TORCH_INDEX_URL)' ]; then \
 	    echo 'Downloading $(TORCH) from $(TORCH_INDEX_URL)'; \
 	else \
 	    echo 'Downloading $(TORCH): about 3 GB with CUDA, 0.2 GB for a CPU alone'; \
@@ -95,12 +97,12 @@ $(VENV)/.torch: $(VENV)/.created Makefile
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.torch pyproject.toml $(CONSTRAINTS)
-	@if [ ! -e $(VENV)/.dev ]; then echo 'Downloading the other packages: about 0.15 GB'; fi
+	@if [ ! -e $@ ]; then echo 'Downloading the other packages: about 0.15 GB'; fi
 	@$(PIP) -c $(CONSTRAINTS) -e '.[engine]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml $(CONSTRAINTS)
-	@echo 'Downloading the other packages and what the tests need: about 0.35 GB'
+	@if [ ! -e $@ ]; then echo 'Downloading the other packages and what the tests need: about 0.35 GB'; fi
 	@$(PIP) -c $(CONSTRAINTS) -e '.[engine,dev]'
 	@touch $@ $(VENV)/.run
 

@@ -81,7 +81,7 @@ class EndpointingConfig:
     prefix_padding_ms: Annotated[int, Bounds(0, 5000)] = 300
     soft_silence_ms: Annotated[int, Bounds(32, 5000)] = 200
     silence_duration_ms: Annotated[int, Bounds(32, 10_000)] = 500
-    max_utterance_s: Annotated[float, Bounds(1, 1800)] = 300.0
+    max_utterance_s: Annotated[float, Bounds(1, 1800)] = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ class PairingConfig:
 class ReplyConfig:
     """How replies are drawn (defaults a session may override)."""
 
-    instructions: str = "You are a helpful assistant."
+    instructions: str = ""
     max_output_tokens: Annotated[int, Bounds(1, 4096)] = 512
     temperature: Annotated[float, Bounds(0, 2)] = 0.0
     top_p: Annotated[float, Bounds(0.01, 1)] = 1.0
@@ -115,11 +115,11 @@ class ReplyConfig:
 class LimitsConfig:
     """Bounds of what one client may send; every one has a clear error."""
 
-    audio_buffer_s: Annotated[float, Bounds(1, 1800)] = 300.0
+    audio_buffer_s: Annotated[float, Bounds(1, 1800)] = 120.0
     audio_append_bytes: Annotated[int, Bounds(1024, 2**28)] = 15 * 2**20
     image_bytes: Annotated[int, Bounds(1024, 2**28)] = 8 * 2**20
     image_pixels: Annotated[int, Bounds(4096)] = 24_000_000
-    image_side_ratio: Annotated[float, Bounds(1)] = 200.0
+    image_side_ratio: Annotated[float, Bounds(1)] = 40.0
     conversation_items: Annotated[int, Bounds(2)] = 2000
     text_chars: Annotated[int, Bounds(16)] = 100_000
 

@@ -121,7 +121,10 @@ class AudioEncoder(nn.Module):
 
         ``features`` are those of the recording, at least up to ``window.mel_stop``.
         """
-        hidden: Tensor = self.encoder(features[window.mel_start : window.mel_stop], window)
+        needed = features[window.mel_start : window.mel_stop]
+        hidden: Tensor = self.encoder(
+            needed.to(self.up_proj_for_speech.weight.device), window
+        )
         return hidden
 
     def project(self, hidden: Tensor, projector: Projector) -> Tensor:

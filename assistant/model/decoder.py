@@ -93,7 +93,7 @@ class Decoder(nn.Module):
             if config.tie_word_embeddings
             else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         )
-        self.rope = LongRope(config.rope)
+        self.rope = LongRope(config.rope, config.head_dim)
 
     @property
     def blocks(self) -> list[Block]:
@@ -152,8 +152,9 @@ class Decoder(nn.Module):
             cache: Where the sequences live.
             slots: [B] int64, all different.
             positions: [B] int64, where each token goes; it attends to all before it.
-            num_keys: A bound of ``positions + 1`` for all rows. With it nothing waits for
-                the device; without it the bound is read back. Ignored on a CPU.
+            num_keys: A bound of ``positions + 1`` for all rows. With it shapes are fixed
+                and nothing is read back from the device (graphs, no waiting); without it
+                a CPU takes the rows one by one, which is faster there.
 
         Returns:
             Hidden states [B, H] after the final norm.
@@ -162,7 +163,7 @@ class Decoder(nn.Module):
         mask: Tensor | None = None
         slot_list: list[int] = []
         counts: list[int] = []
-        if embeds.device.type == "cpu":
+        if num_keys is None and embeds.device.type == "cpu":
             slot_list, counts = slots.tolist(), (positions + 1).tolist()
         else:
             bound = int(positions.max()) + 1 if num_keys is None else num_keys

@@ -101,11 +101,11 @@ def open_image(data: bytes, *, max_pixels: int) -> UInt8Array:
         except PIL.Image.DecompressionBombError as error:
             raise MediaError("image_too_large", str(error)) from error
         except PIL.UnidentifiedImageError as error:
-            if data[4:8] == b"ftyp" and b"avif" in data[8:64]:
+            if data[4:8] == b"ftyp" and b"avif" in data[8:64] and "AVIF" not in FORMATS:
                 return _open_avif(data, max_pixels)
             raise MediaError(
                 "unsupported_image_type",
-                "not a picture in a known format (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF)",
+                "no readable JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture",
             ) from error
         # Pillow lets through whatever a corrupt file makes its readers trip over:
         # OSError, SyntaxError, ValueError, struct.error, zlib.error, IndexError, ….

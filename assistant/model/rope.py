@@ -21,8 +21,9 @@ from assistant.model.config import RopeConfig
 class LongRope(nn.Module):
     """Cosines and sines by position, in float32 until the last step."""
 
-    def __init__(self, config: RopeConfig) -> None:
+    def __init__(self, config: RopeConfig, head_dim: int) -> None:
         super().__init__()
+        self.head_dim = head_dim
         # Built on the CPU even under `torch.device("meta")`: no file holds these.
         exponents = (
             torch.arange(0, config.rotary_dims, 2, device="cpu") / config.rotary_dims
@@ -44,7 +45,13 @@ class LongRope(nn.Module):
         """Multiplies cosines and sines under both sets of factors (1.190238)."""
 
     def for_span(self, start: int, end: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Return cos, sin [end - start, R/2] for one sequence; its end decides the set."""
+        """
+        Return what ``rotate`` needs for one sequence's tokens; its end decides the set.
+
+        Returns:
+            cos [N, 1, D], 1 beyond the rotary dimensions, and sin [N, 1, R/2], in the
+            type and on the device of ``like``.
+        """
         frequencies = (
             self.long_frequencies
             if end > self.original_max_positions
@@ -54,7 +61,7 @@ class LongRope(nn.Module):
         return self._table(positions[:, None].float() * frequencies, like)
 
     def for_positions(self, positions: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Return cos, sin [B, R/2] for one token of each of B sequences."""
+        """Return the same for one token of each of B sequences, at ``positions`` [B]."""
         column = positions[:, None]
         frequencies = torch.where(
             column >= self.original_max_positions,
@@ -64,10 +71,10 @@ class LongRope(nn.Module):
         return self._table(column.float() * frequencies, like)
 
     def _table(self, angles: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        return (
-            (angles.cos() * self.scale).to(like.dtype),
-            (angles.sin() * self.scale).to(like.dtype),
-        )
+        angles = angles[:, None]  # [N, 1, R/2]: the same for all heads
+        cos, sin = angles.cos() * self.scale, angles.sin() * self.scale
+        passed = cos.new_ones(*cos.shape[:2], self.head_dim - 2 * cos.shape[2])
+        return torch.cat((cos, cos, passed), dim=2).to(like.dtype), sin.to(like.dtype)
 
 
 def rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -76,14 +83,12 @@ def rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
     Args:
         heads: [N, heads, D], any float type.
-        cos: [N, R/2] of the same type; dimensions from R on pass through.
-        sin: As ``cos``.
+        cos: [N, 1, D] of the same type.
+        sin: [N, 1, R/2].
     """
-    half = cos.shape[-1]
-    cos, sin = cos[:, None], sin[:, None]  # [N, 1, R/2]
-    first, second, rest = (
-        heads[..., :half],
-        heads[..., half : 2 * half],
-        heads[..., 2 * half :],
-    )
-    return torch.cat((first * cos - second * sin, second * cos + first * sin, rest), dim=-1)
+    half = sin.shape[-1]
+    first, second = heads[..., :half], heads[..., half : 2 * half]
+    rotated = heads * cos
+    rotated[..., :half].addcmul_(second, sin, value=-1)
+    rotated[..., half : 2 * half].addcmul_(first, sin)
+    return rotated

@@ -161,7 +161,7 @@ def test_a_gpu_gives_the_same_embeddings(monkeypatch: pytest.MonkeyPatch) -> Non
     module = encoder(audio_config())
     with torch.inference_mode():
         on_cpu = module(features(4100), "vision")
-        on_gpu = module.cuda()(features(4100).cuda(), "vision")
-        rounded = module.to(torch.bfloat16)(features(4100).cuda(), "vision")
+        on_gpu = module.cuda()(features(4100), "vision")
+        rounded = module.to(torch.bfloat16)(features(4100), "vision")
     assert (on_gpu.cpu() - on_cpu).abs().max() <= 1e-4
     assert (rounded.cpu().float() - on_cpu).abs().max() < 0.1 * on_cpu.abs().max()

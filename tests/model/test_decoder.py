@@ -64,6 +64,18 @@ def test_a_ragged_batch_decodes_like_each_row_alone(
         )
 
 
+def test_fixed_shapes_decode_like_rows(decoder: Decoder, checkpoints: Path) -> None:
+    cache = new_cache(checkpoints)
+    slots, positions = torch.tensor([2, 0]), torch.tensor([9, 3])
+    for slot in (0, 2):
+        decoder.prefill(decoder.embed(drawn_ids(12, slot)), cache, slot, 0)
+    embeds = decoder.embed(drawn_ids(2))
+    rows = decoder.decode(embeds, cache, slots, positions)
+    for num_keys in (10, 64):
+        batch = decoder.decode(embeds, cache, slots, positions, num_keys=num_keys)
+        assert torch.allclose(batch, rows, atol=1e-4)
+
+
 def test_a_slot_that_was_cut_back_forgets(decoder: Decoder, checkpoints: Path) -> None:
     cache = new_cache(checkpoints)
     first, dropped, other = (decoder.embed(drawn_ids(n, seed=n)) for n in (9, 11, 4))

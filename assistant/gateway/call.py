@@ -1,0 +1,173 @@
+"""
+The driver of one session: bytes in, actions out, one timer.
+
+A Call owns no socket. Its transport (a WebSocket now) feeds it text and sends what its
+outbox holds; the engine client feeds it reports. Everything else is the Session's.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+
+from assistant.config import Config
+from assistant.errors import MediaError
+from assistant.gateway.engine_client import EngineClient
+from assistant.gateway.outbox import Outbox
+from assistant.gateway.senses import Senses
+from assistant.log import SessionLog
+from assistant.turns.actions import Hang, ResetVad, Send, SetInputFormat, Tell
+from assistant.turns.session import Session
+from assistant.turns.timeline import Timeline
+from assistant.wire import client_events as client, link, refusals, server_events as wire
+from assistant.wire.refusals import EventRefused
+
+SLICE_BYTES = 24_000
+"""Sound is judged in slices of half a second (PCM at 24 kHz); between two of them the
+other sessions get their turn, however much one client sends at once."""
+
+
+class Call:
+    """One session with its senses, its outbox and its place at the engine."""
+
+    def __init__(self, config: Config, engine: EngineClient, model: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._opened = self._loop.time()
+        self._limits = config.limits
+        self._engine = engine
+        self._senses = Senses(config)
+        self._session = Session(
+            config=config,
+            media=self._senses,
+            model=model,
+            sequence_numbers=engine.sequence_numbers,
+            new_id=_new_id,
+            expires_at=int(time.time() + config.server.session_max_s),
+            hangover_ms=self._senses.hangover_ms,
+        )
+        self._timer: asyncio.TimerHandle | None = None
+        self.outbox = Outbox(config.server.max_outbox_bytes)
+        self.hang: Hang | None = None
+        """How the session wants its connection closed, once the outbox is empty."""
+        self.log = SessionLog(logging.getLogger(__name__), self._session.id)
+
+    @property
+    def is_answering(self) -> bool:
+        return self._session.is_answering
+
+    def open(self) -> None:
+        """Greet the client and take a place at the engine."""
+        self._session.open()
+        self._engine.subscribe(self)
+        self._carry_out()
+
+    def close(self) -> None:
+        """Let go of everything; safe to call once, whatever happened before."""
+        self._session.close()
+        self._carry_out()
+        self._engine.unsubscribe(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        self.outbox.close()
+
+    # --- from the client ----------------------------------------------------------------
+
+    async def receive_text(self, text: str) -> None:
+        """Take one text frame. Cancelling may leave a long piece of sound half heard."""
+        try:
+            event = client.decode(text)
+            if isinstance(event, client.InputAudioAppend):
+                await self._hear(event)
+            else:
+                self._session.receive_event(event, self._now())
+        except (EventRefused, MediaError) as error:
+            self._refuse(error, client.event_id_of(text))
+        self._carry_out()
+
+    def receive_binary(self) -> None:
+        """Take a binary frame: the protocol has none."""
+        self._refuse(refusals.binary_frame(), None)
+        self._carry_out()
+
+    async def _hear(self, event: client.InputAudioAppend) -> None:
+        limit = self._limits.audio_append_bytes
+        if len(event.audio) > limit:
+            reason = f"{len(event.audio)} bytes, the bound is {limit}."
+            raise refusals.invalid_value("audio", reason)
+        self._senses.check(event.audio)
+        form = self._session.settings.input_format
+        num_samples = form.num_samples(len(event.audio))
+        self._session.check_audio_room(num_samples)
+        for start in range(0, len(event.audio), SLICE_BYTES):
+            if start:
+                await asyncio.sleep(0)
+            heard = self._senses.hear(event.audio[start : start + SLICE_BYTES])
+            self._session.receive_audio(heard, self._now())
+            if self._session.detects_turns:
+                for probability in self._senses.probabilities():
+                    self._session.receive_probability(probability, self._now())
+                    self._carry_out()
+
+    def _refuse(self, error: EventRefused | MediaError, event_id: str | None) -> None:
+        param = error.param if isinstance(error, EventRefused) else None
+        refusal = wire.error(error.code, str(error), param=param, event_id=event_id)
+        self.outbox.put(refusal)
+
+    # --- from the engine ----------------------------------------------------------------
+
+    def receive_report(self, report: link.Report) -> None:
+        self._session.receive_report(report, self._now())
+        self._carry_out()
+
+    def receive_engine(self, ready: link.Ready | None) -> None:
+        self._session.receive_engine(ready, self._now())
+        self._carry_out()
+
+    # --- inside -------------------------------------------------------------------------
+
+    def left(self, timeline: Timeline) -> None:
+        """The transport has sent visible text of that turn."""
+        if timeline.first_byte is None:
+            timeline.first_byte = self._now()
+
+    def _now(self) -> float:
+        return self._loop.time() - self._opened
+
+    def _carry_out(self) -> None:
+        for action in self._session.actions():
+            match action:
+                case Send():
+                    self.outbox.put(action.event, action.timeline)
+                    if isinstance(action.event, wire.ResponseDone):
+                        self._log_turn(action.event.response, action.timeline)
+                case Tell():
+                    self._engine.send(action.order, self)
+                case SetInputFormat():
+                    self._senses.set_format(action.format)
+                case ResetVad():
+                    self._senses.skip()
+                case Hang():
+                    self.hang = action
+                    self.outbox.close()
+        self._arm()
+
+    def _arm(self) -> None:
+        due = self._opened + self._session.deadline()
+        if self._timer is None or self._timer.cancelled() or self._timer.when() != due:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(due, self._handle_timer)
+
+    def _handle_timer(self) -> None:
+        self._timer = None
+        self._session.handle_timer(self._now())
+        if self.hang is None:
+            self._carry_out()
+
+    def _log_turn(self, response: wire.Response, timeline: Timeline | None) -> None:
+        tokens = response.usage.output_tokens if response.usage else 0
+        self.log.info("%s: %d tokens; %s", response.status, tokens, timeline)
+
+
+def _new_id(kind: str) -> str:
+    return f"{kind}_{secrets.token_hex(12)}"

@@ -1,0 +1,105 @@
+"""
+What one session has heard and seen: its sound ring, its frames, its detector.
+
+Implements the ``Media`` that a Session asks for bytes; everything here is bounded and
+runs inline, since no step costs more than a fraction of a millisecond.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from assistant.config import Config
+from assistant.media import frames
+from assistant.media.audio import AudioFormat, AudioRing, InputDecoder
+from assistant.media.frames import FrameStore
+from assistant.media.vad import open_vad
+from assistant.turns.clock import SAMPLE_RATE_HZ
+from assistant.turns.endpointing import WINDOW_SAMPLES
+from assistant.turns.pairing import FrameMeta
+from assistant.turns.settings import InputFormat
+
+_CODECS: dict[str, AudioFormat] = {
+    "audio/pcm": "pcm16",
+    "audio/pcmu": "g711_ulaw",
+    "audio/pcma": "g711_alaw",
+}
+RING_MARGIN_S = 2.0  # padding and trailing sound around the longest utterance
+
+
+class Senses:
+    """Sound and pictures of one session."""
+
+    def __init__(self, config: Config) -> None:
+        self._limits = config.limits
+        longest_s = max(config.limits.audio_buffer_s, config.endpointing.max_utterance_s)
+        self._ring = AudioRing(int((longest_s + RING_MARGIN_S) * SAMPLE_RATE_HZ))
+        self._store = FrameStore(config.pairing.ring_frames)
+        self._vad = open_vad(config.vad)
+        self._decoder = _decoder(InputFormat())
+        self._judged = 0  # samples the detector has seen or skipped
+
+    @property
+    def hangover_ms(self) -> int:
+        """How long the detector goes on calling speech after the last sound."""
+        return self._vad.hangover_ms
+
+    # --- sound --------------------------------------------------------------------------
+
+    def set_format(self, form: InputFormat) -> None:
+        self._decoder = _decoder(form)
+
+    def check(self, data: bytes) -> None:
+        """Raise MediaError unless the decoder can take the bytes as a whole."""
+        self._decoder.check(data)
+
+    def hear(self, data: bytes) -> int:
+        """Decode bytes into the ring; return how many samples at 16 kHz came out."""
+        samples = self._decoder.receive(data)
+        self._ring.append(samples)
+        return len(samples)
+
+    def probabilities(self) -> Iterator[float]:
+        """Judge the windows that are complete, one at a time."""
+        while self._ring.end - self._judged >= WINDOW_SAMPLES:
+            window = self._ring.read(self._judged, self._judged + WINDOW_SAMPLES)
+            self._judged += WINDOW_SAMPLES
+            yield self._vad.receive(window)
+
+    def skip(self) -> None:
+        """Leave the sound up to now unjudged and forget what the detector remembers."""
+        self._judged = self._ring.end
+        self._vad.reset()
+
+    def clip(self, start: int, stop: int) -> bytes:
+        samples = self._ring.read(max(start, self._ring.start), stop)
+        return samples.astype(np.float32, copy=False).tobytes()
+
+    def read_clip(self, data: bytes, form: InputFormat) -> bytes:
+        decoder = _decoder(form)
+        samples = np.concatenate([decoder.receive(data), decoder.flush()])
+        return samples.astype(np.float32, copy=False).tobytes()
+
+    # --- pictures -----------------------------------------------------------------------
+
+    def check_image(self, data: bytes) -> None:
+        frames.check_frame(data, self._limits)
+
+    def add_frame(self, data: bytes, captured_s: float, timestamp_ms: float | None) -> None:
+        self._store.add(frames.check_frame(data, self._limits), captured_s, timestamp_ms)
+
+    def frames(self) -> list[FrameMeta]:
+        return self._store.metas()
+
+    def frame(self, frame_id: int) -> bytes:
+        return self._store.get(frame_id)
+
+    def novelty(self, one: int, other: int) -> float:
+        return self._store.novelty(one, other)
+
+    def clear_frames(self) -> None:
+        self._store.clear()
+
+
+def _decoder(form: InputFormat) -> InputDecoder:
+    return InputDecoder(_CODECS[form.type], form.rate_hz)

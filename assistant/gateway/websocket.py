@@ -1,0 +1,130 @@
+"""
+``/v1/realtime``: a call whose events travel as text frames of one WebSocket.
+
+Two tasks per connection, in one group: one reads, one sends. The first to end ends the
+call, and everything the call owned is free when the group is left.
+"""
+
+import asyncio
+import logging
+
+from starlette.responses import JSONResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from assistant.gateway import access
+from assistant.gateway.call import Call
+from assistant.gateway.service import Service
+
+log = logging.getLogger(__name__)
+
+NO_ROOM = 1013  # try again later
+SLOW_READER = 1008
+
+
+class _Ended(Exception):
+    """One direction of the connection has ended; carries the close code to send, if any."""
+
+    def __init__(self, code: int | None, reason: str = "") -> None:
+        self.code = code
+        self.reason = reason
+
+
+async def realtime(websocket: WebSocket) -> None:
+    """Serve one connection until either side ends it."""
+    service: Service = websocket.app.state.service
+    refusal = _refusal(websocket, service)
+    if refusal is not None:
+        await websocket.send_denial_response(refusal)
+        return
+    offered = access.offered_subprotocols(websocket.headers)
+    subprotocol = access.SUBPROTOCOL if access.SUBPROTOCOL in offered else None
+    await websocket.accept(subprotocol=subprotocol)
+    call = Call(service.config, service.engine, service.model_name)
+    service.calls.add(call)
+    code, reason = 1011, ""
+    try:
+        call.open()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_read(websocket, call))
+            tasks.create_task(_send(websocket, call, service.config.server.send_deadline_s))
+    except* _Ended as ended:
+        code, reason = _close_code(ended)
+    finally:
+        service.calls.discard(call)
+        call.close()
+        if code:
+            await _close(websocket, code, reason, service.config.server.send_deadline_s)
+
+
+def _refusal(websocket: WebSocket, service: Service) -> JSONResponse | None:
+    server = service.config.server
+    if not access.is_allowed_origin(websocket.headers, server.allowed_origins, server.host):
+        return _error(403, "origin_not_allowed", "This origin may not connect.")
+    if not access.is_authorised(access.presented_key(websocket.headers), service.keys):
+        return _error(401, "invalid_api_key", "The API key is not valid.")
+    if service.is_draining:
+        return _error(503, "server_shutting_down", "The server is shutting down.")
+    if len(service.calls) >= server.max_sessions:
+        limit = server.max_sessions
+        return _error(
+            503, "session_limit_reached", f"{limit} sessions are open, the bound."
+        )
+    return None
+
+
+def _error(status: int, code: str, message: str) -> JSONResponse:
+    body = {
+        "type": "invalid_request_error",
+        "code": code,
+        "message": message,
+        "param": None,
+    }
+    headers = {"Retry-After": "5"} if status == 503 else None
+    return JSONResponse({"error": body}, status_code=status, headers=headers)
+
+
+async def _read(websocket: WebSocket, call: Call) -> None:
+    while True:
+        # A client that does not read what it asked for is not read either.
+        await call.outbox.room()
+        message = await websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise _Ended(None)
+        text = message.get("text")
+        if text is None:
+            call.receive_binary()
+        else:
+            await call.receive_text(text)
+
+
+async def _send(websocket: WebSocket, call: Call, deadline_s: float) -> None:
+    while (outgoing := await call.outbox.get()) is not None:
+        try:
+            async with asyncio.timeout(deadline_s):
+                await websocket.send_text(outgoing.text)
+        except TimeoutError:
+            raise _Ended(SLOW_READER, f"nothing was read for {deadline_s:g} s") from None
+        except (WebSocketDisconnect, OSError):
+            raise _Ended(None) from None
+        if outgoing.timeline is not None:
+            call.left(outgoing.timeline)
+    hang = call.hang
+    raise _Ended(1000 if hang is None else hang.code, "" if hang is None else hang.reason)
+
+
+def _close_code(ended: "BaseExceptionGroup[_Ended]") -> tuple[int, str]:
+    """Return how to close: 0 when the client is gone already."""
+    codes = [error for error in ended.exceptions if isinstance(error, _Ended)]
+    for error in codes:
+        if error.code is None:
+            return 0, ""
+    return (codes[0].code or 1011, codes[0].reason) if codes else (1011, "")
+
+
+async def _close(websocket: WebSocket, code: int, reason: str, deadline_s: float) -> None:
+    try:
+        async with asyncio.timeout(deadline_s):
+            await websocket.close(code, reason)
+    except (TimeoutError, RuntimeError, OSError) as error:
+        # The client vanished between our last look and now; there is nobody to tell.
+        log.debug("= close %d not delivered: %s", code, type(error).__name__)

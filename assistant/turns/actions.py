@@ -1,0 +1,47 @@
+"""What a session asks of its driver, to be carried out in order."""
+
+from dataclasses import dataclass
+
+from assistant.turns.settings import InputFormat
+from assistant.turns.timeline import Timeline
+from assistant.wire import link
+from assistant.wire.server_events import ServerEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send an event to the client."""
+
+    event: ServerEvent
+    timeline: Timeline | None = None
+    """Of the turn it belongs to; the driver notes when the first text left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send an order to the engine."""
+
+    order: link.Order
+
+
+@dataclass(frozen=True, slots=True)
+class SetInputFormat:
+    """Read the client's audio in another format from now on."""
+
+    format: InputFormat
+
+
+@dataclass(frozen=True, slots=True)
+class ResetVad:
+    """Forget the sound that the voice activity detector remembers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """Close the connection after what was sent before."""
+
+    code: int
+    reason: str
+
+
+Action = Send | Tell | SetInputFormat | ResetVad | Hang

@@ -1,0 +1,268 @@
+"""
+Endpointing: speech probabilities in, speech boundaries out.
+
+No audio passes through here, only one probability per 512-sample window; positions are
+sample indices at 16 kHz counted from the first window. Nothing here reads a clock.
+
+    probability   ▁▁▁▁▂█████████▅▂▁▁▁▁▃██████▆▂▁▁▁▁▁▁▁▁▁▁
+                      ╷        ╷   ╷  ╷     ╷   ╷       ╷
+             at onset ┘   audible  │  │ audible soft    hard
+                            end    │  resumed  end      end
+                                   soft end
+
+Rules:
+
+* A window is SPEECH from ``threshold`` up, SILENCE below ``threshold - hysteresis``, and
+  UNSURE between.
+* An utterance opens after ``start_ms`` of SPEECH windows in a row. It starts at the first
+  of them, less ``prefix_padding_ms``, but never before the end of the utterance before.
+* Speech ends, to the ear, before the VAD says so. Its last windows fade (SPEECH, but no
+  longer CLEAR: the upper two fifths above ``threshold``); up to ``FADE_MS`` of them are
+  no speech. Of the rest, the last ``hangover_ms`` are the VAD's delay. What is left is
+  the position in SoftEnd and HardEnd, and silence is counted from it, so that both
+  durations mean silence as a listener hears it.
+* SoftEnd falls after ``soft_silence_ms`` of silence, HardEnd after
+  ``silence_duration_ms``; both in one window, in this order, if their times coincide.
+  They fall on a SILENCE window. UNSURE ones hold them off, but only for as much time
+  again: a murmur in the background must not keep an utterance open.
+* SPEECH after a SoftEnd is SpeechResumed: one window suffices.
+* An utterance that reaches ``max_utterance_s`` (from its start, padding included) gets a
+  HardEnd with reason ``max_length``; if speech goes on, the next one starts there.
+
+``HardEnd.at`` is where sound stops, give or take 100 ms. Who commits the utterance (the
+session) adds a little trailing audio, so that a soft last consonant is kept.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Literal, Self
+
+from assistant.config import EndpointingConfig
+
+WINDOW_SAMPLES = 512
+"""One VAD window, 32 ms at 16 kHz."""
+SAMPLES_PER_MS = 16
+SILERO_HANGOVER_MS = 56
+"""Median over labelled recordings; see tests/bench/endpointing_labels.py."""
+FADE_MS = 128
+"""Breath and room go on for about as long; a low voice must not be cut by more."""
+CLEAR = 0.6
+"""Where CLEAR begins, as a share of the way from ``threshold`` to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpointing:
+    """The settings; see EndpointingConfig for their bounds and defaults."""
+
+    threshold: float
+    hysteresis: float
+    start_ms: int
+    prefix_padding_ms: int
+    soft_silence_ms: int
+    silence_duration_ms: int
+    max_utterance_s: float
+    hangover_ms: int
+    """How long the VAD goes on calling speech after the last audible sound."""
+
+    @classmethod
+    def from_config(
+        cls, config: EndpointingConfig, hangover_ms: int = SILERO_HANGOVER_MS
+    ) -> Self:
+        """Take the configured defaults, and the hang-over of the VAD in use."""
+        return cls(
+            threshold=config.threshold,
+            hysteresis=config.hysteresis,
+            start_ms=config.start_ms,
+            prefix_padding_ms=config.prefix_padding_ms,
+            soft_silence_ms=config.soft_silence_ms,
+            silence_duration_ms=config.silence_duration_ms,
+            max_utterance_s=config.max_utterance_s,
+            hangover_ms=hangover_ms,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    at: int
+    """Index of the utterance's first sample, prefix padding included."""
+    onset: int
+    """Index of the first sample of the first speech window."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoftEnd:
+    at: int
+    """Index one past the last audible sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechResumed:
+    at: int
+    """Index of the first sample of the window that holds speech again."""
+
+
+@dataclass(frozen=True, slots=True)
+class HardEnd:
+    at: int
+    """Index one past the last audible sample; for ``max_length``, where it was cut."""
+    reason: Literal["silence", "max_length"]
+
+
+Boundary = SpeechStarted | SoftEnd | SpeechResumed | HardEnd
+
+
+class State(Enum):
+    QUIET = auto()
+    """Nobody speaks."""
+    STARTING = auto()
+    """Speech, but not yet ``start_ms`` of it."""
+    SPEAKING = auto()
+    PAUSED = auto()
+    """SoftEnd was reported; the utterance may go on."""
+
+
+class Sign(Enum):
+    """What a window can mean to the machine."""
+
+    SPEECH = auto()
+    NO_SPEECH = auto()
+    ENOUGH_SPEECH = auto()
+    SHORT_SILENCE = auto()
+    LONG_SILENCE = auto()
+    TOO_LONG = auto()
+
+
+TRANSITIONS: dict[tuple[State, Sign], State] = {
+    (State.QUIET, Sign.SPEECH): State.STARTING,
+    (State.QUIET, Sign.NO_SPEECH): State.QUIET,
+    (State.STARTING, Sign.SPEECH): State.STARTING,
+    (State.STARTING, Sign.NO_SPEECH): State.QUIET,
+    (State.STARTING, Sign.ENOUGH_SPEECH): State.SPEAKING,
+    (State.SPEAKING, Sign.SPEECH): State.SPEAKING,
+    (State.SPEAKING, Sign.NO_SPEECH): State.SPEAKING,
+    (State.SPEAKING, Sign.SHORT_SILENCE): State.PAUSED,
+    (State.SPEAKING, Sign.TOO_LONG): State.QUIET,
+    (State.PAUSED, Sign.SPEECH): State.SPEAKING,
+    (State.PAUSED, Sign.NO_SPEECH): State.PAUSED,
+    (State.PAUSED, Sign.LONG_SILENCE): State.QUIET,
+    (State.PAUSED, Sign.TOO_LONG): State.QUIET,
+}
+
+
+class Endpointer:
+    """Find where utterances start and end in a stream of speech probabilities."""
+
+    def __init__(self, settings: Endpointing) -> None:
+        self._settings = settings
+        self._state = State.QUIET
+        self._position = 0
+        self._floor = 0  # no utterance may start before this index
+        self._start = 0  # of the running utterance, padding included
+        self._onset = 0  # of the running or starting utterance
+        self._voiced_until = 0  # one past the last SPEECH window
+        self._clear_until = 0  # one past the last CLEAR window
+
+    @property
+    def speaking(self) -> bool:
+        """Whether an utterance is open: from SpeechStarted to HardEnd."""
+        return self._state in (State.SPEAKING, State.PAUSED)
+
+    @property
+    def position(self) -> int:
+        """Number of samples judged; where the next window begins."""
+        return self._position
+
+    def configure(self, settings: Endpointing) -> None:
+        """Use other settings from the next window on; a running utterance goes on."""
+        self._settings = settings
+
+    def reset(self, position: int | None = None) -> None:
+        """
+        Forget a running utterance without reporting its end.
+
+        Positions go on counting from ``position``, by default from here, and the next
+        utterance starts there at the earliest.
+        """
+        self._state = State.QUIET
+        if position is not None:
+            assert position >= self._position, "sound cannot be judged twice"
+            self._position = position
+        self._floor = self._position
+
+    def receive(self, probability: float) -> list[Boundary]:
+        """Take the probability of the next window, in [0, 1]; return what it settles."""
+        window = self._position
+        self._position += WINDOW_SAMPLES
+        threshold = self._settings.threshold
+        speech = probability >= threshold
+        if speech:
+            if self._state is State.QUIET:
+                self._onset = window
+            self._voiced_until = self._position
+            if probability >= threshold + CLEAR * (1 - threshold):
+                self._clear_until = self._position
+        silent = probability < threshold - self._settings.hysteresis
+
+        boundaries = self._apply(Sign.SPEECH if speech else Sign.NO_SPEECH, window)
+        for sign in self._due(speech, silent):
+            boundaries += self._apply(sign, window)
+        return boundaries
+
+    def _due(self, speech: bool, silent: bool) -> list[Sign]:
+        """List the signs, in order, for which enough time has passed."""
+        settings = self._settings
+        signs = []
+        state = self._state
+        if state is State.STARTING:
+            spoken = self._position - self._onset
+            if spoken >= settings.start_ms * SAMPLES_PER_MS:
+                signs.append(Sign.ENOUGH_SPEECH)
+                state = State.SPEAKING
+        elif self.speaking and not speech:
+            silence = self._position - self._audible_until()
+            if not silent:
+                silence //= 2
+            if state is State.SPEAKING and (
+                silence
+                >= min(settings.soft_silence_ms, settings.silence_duration_ms)
+                * SAMPLES_PER_MS
+            ):
+                signs.append(Sign.SHORT_SILENCE)
+                state = State.PAUSED
+            if state is State.PAUSED and (
+                silence >= settings.silence_duration_ms * SAMPLES_PER_MS
+            ):
+                signs.append(Sign.LONG_SILENCE)
+                state = State.QUIET
+        if state in (State.SPEAKING, State.PAUSED):
+            length = self._position - self._start
+            if self.speaking and length >= settings.max_utterance_s * 1000 * SAMPLES_PER_MS:
+                signs.append(Sign.TOO_LONG)
+        return signs
+
+    def _apply(self, sign: Sign, window: int) -> list[Boundary]:
+        """Make one transition and return what it reports."""
+        before = self._state
+        self._state = TRANSITIONS[before, sign]
+        match sign, before:
+            case Sign.ENOUGH_SPEECH, _:
+                padding = self._settings.prefix_padding_ms * SAMPLES_PER_MS
+                self._start = max(self._floor, self._onset - padding)
+                return [SpeechStarted(self._start, self._onset)]
+            case Sign.SPEECH, State.PAUSED:
+                return [SpeechResumed(window)]
+            case Sign.SHORT_SILENCE, _:
+                return [SoftEnd(self._audible_until())]
+            case Sign.LONG_SILENCE, _:
+                self._floor = self._audible_until()
+                return [HardEnd(self._floor, "silence")]
+            case Sign.TOO_LONG, _:
+                self._floor = self._position
+                return [HardEnd(self._floor, "max_length")]
+        return []
+
+    def _audible_until(self) -> int:
+        """Return where speech ended to the ear: at least one window after the onset."""
+        voiced = max(self._clear_until, self._voiced_until - FADE_MS * SAMPLES_PER_MS)
+        hangover = self._settings.hangover_ms * SAMPLES_PER_MS
+        return max(self._onset + WINDOW_SAMPLES, voiced - hangover)

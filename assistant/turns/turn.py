@@ -1,0 +1,68 @@
+"""What belongs to one turn beside its words: its instants and its frames."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from assistant.config import PairingConfig
+from assistant.turns.conversation import Frame, Item
+from assistant.turns.pairing import FrameMeta, pair
+from assistant.turns.timeline import Timeline
+
+
+class Frames(Protocol):
+    """Where the camera's pictures are kept."""
+
+    def frames(self) -> Sequence[FrameMeta]:
+        """Return what is known of the frames that are kept, oldest first."""
+
+    def frame(self, frame_id: int) -> bytes:
+        """Return the encoded picture."""
+
+    def novelty(self, one: int, other: int) -> float:
+        """Return how different two frames are, in [0, 1]."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """One turn, from its utterance to the response that uses it up."""
+
+    timeline: Timeline = field(default_factory=Timeline)
+    frames: list[dict[str, Any]] = field(default_factory=list)
+    """Every frame that was offered, used or not, as it stands on the wire."""
+
+    def pair(
+        self,
+        item: Item,
+        camera: Frames,
+        *,
+        start_s: float,
+        end_s: float,
+        config: PairingConfig,
+        frames_per_turn: int,
+    ) -> None:
+        """Attach the frames of that time to ``item`` and note what became of every one."""
+        offered = {frame.id: frame for frame in camera.frames()}
+        pairing = pair(
+            list(offered.values()),
+            start_s,
+            end_s,
+            replace(config, frames_per_turn=frames_per_turn),
+            camera.novelty,
+        )
+        item.frames = [
+            Frame(frame_id, camera.frame(frame_id), config.live_max_crops)
+            for frame_id in pairing.used
+        ]
+        self.frames = [
+            {
+                "id": decision.id,
+                "captured_ms": round(decision.captured_s * 1000, 1),
+                "timestamp_ms": offered[decision.id].timestamp_ms,
+                "width": offered[decision.id].width,
+                "height": offered[decision.id].height,
+                "used": decision.used,
+                "reason": decision.reason,
+            }
+            for decision in pairing.decisions
+        ]

@@ -1,0 +1,323 @@
+// @ts-check
+/**
+ * A call: the microphone and camera on one side, the server on the other, the conversation
+ * between them. Knows no page.
+ *
+ * Dispatches `conversation` after every change of it, `connection` (detail: Connection),
+ * `chunk` (detail: {pcm, isSent}) for every 20 ms heard, `frame` for every picture sent and
+ * `fault` (detail: Fault) for what a person should know.
+ */
+
+import { connectionFault, deviceFault } from "./faults.js";
+import { SentFrames } from "./frames.js";
+import { PcmRing, RATE_HZ, msOf, samplesOf, toBase64 } from "./pcm.js";
+import * as protocol from "./protocol.js";
+import { RealtimeSocket, addressOf } from "./websocket.js";
+
+/**
+ * @typedef {import("./faults.js").Fault} Fault
+ * @typedef {{state: "off" | "connecting" | "on" | "down", fault?: Fault}} Connection
+ */
+
+/** Sound kept for drawing utterances; at 24 kHz two minutes are 5.8 MB. */
+const KEPT_S = 120;
+
+/** The least a server accepts as a turn (GA refuses a commit of under 100 ms). */
+const MIN_HELD_MS = 100;
+
+/** Above this backlog the network is too slow for pictures; speech goes first. */
+const MAX_BACKLOG_BYTES = 512 * 1024;
+
+export class Call extends EventTarget {
+  conversation = protocol.EMPTY;
+  frames = new SentFrames();
+  numFramesDropped = 0;
+  isHandsFree = true;
+  isMuted = false;
+
+  #base;
+  #camera;
+  #microphone;
+  /** @type {RealtimeSocket | null} */
+  #socket = null;
+  #audio = new PcmRing(KEPT_S * RATE_HZ);
+  /** Where the sound of this session begins in #audio; spans of a session count from here. */
+  #sessionStart = 0;
+  /** Where the held utterance begins in #audio, null while the button is up. */
+  /** @type {number | null} */
+  #heldFrom = null;
+  #isReady = false;
+  /** @type {object[]} what was written before the session was there */
+  #unsent = [];
+
+  /**
+   * @param {string} base the page's address, the server's routes are relative to it
+   * @param {import("./microphone.js").Microphone} microphone
+   * @param {import("./camera.js").Camera} camera
+   */
+  constructor(base, microphone, camera) {
+    super();
+    this.#base = base;
+    this.#microphone = microphone;
+    this.#camera = camera;
+    microphone.addEventListener("chunk", (event) => {
+      this.#hear(/** @type {CustomEvent<Int16Array>} */ (event).detail);
+    });
+    microphone.addEventListener("ended", () => this.#lose("microphone"));
+    camera.addEventListener("frame", (event) => {
+      this.#see(/** @type {CustomEvent<{jpeg: Blob, timestampMs: number}>} */ (event).detail);
+    });
+    camera.addEventListener("ended", () => this.#lose("camera"));
+  }
+
+  get isOpen() {
+    return this.#socket !== null;
+  }
+
+  get hasMicrophone() {
+    return this.#microphone.isOpen;
+  }
+
+  get hasCamera() {
+    return this.#camera.isOpen;
+  }
+
+  get isHeld() {
+    return this.#heldFrom !== null;
+  }
+
+  /** Milliseconds of audio sent in this session. */
+  get audioMs() {
+    return msOf(this.#audio.numWritten - this.#sessionStart);
+  }
+
+  /**
+   * Connect and stay connected until `close`. Cancelling is `close`.
+   * @param {string} model
+   * @param {string} key access key, "" for none
+   * @throws {DOMException} the key has characters that no subprotocol can carry
+   */
+  connect(model, key) {
+    const socket = new RealtimeSocket(addressOf(this.#base, model), key);
+    let wasOpen = false;
+    socket.addEventListener("open", () => {
+      wasOpen = true;
+      socket.send(protocol.sessionUpdate(this.isHandsFree));
+      this.#change("connection", { state: "on" });
+    });
+    socket.addEventListener("event", (event) => {
+      this.#receive(/** @type {CustomEvent<protocol.Event>} */ (event).detail);
+    });
+    socket.addEventListener("down", (event) => {
+      const detail = /** @type {CustomEvent} */ (event).detail;
+      this.#receiveDown({ ...detail, wasOpen });
+      wasOpen = false;
+    });
+    socket.open();
+    this.#socket = socket;
+    this.#change("connection", { state: "connecting" });
+  }
+
+  /** @param {{code: number, reason: string, wasOpen: boolean, retryInMs: number | null}} down */
+  async #receiveDown(down) {
+    this.#isReady = false;
+    this.#heldFrom = null;
+    this.#update(protocol.disconnect(this.conversation));
+    const socket = this.#socket;
+    const fault = connectionFault(down, await this.#readyStatus());
+    if (socket !== this.#socket) return;
+    if (down.retryInMs === null) this.close();
+    if (!socket?.isOpen) {
+      this.#change("connection", { state: down.retryInMs === null ? "off" : "down", fault });
+    }
+  }
+
+  /** @returns {Promise<number | null>} */
+  async #readyStatus() {
+    try {
+      return (await fetch(new URL("ready", this.#base))).status;
+    } catch {
+      return null; // fetch rejects when nothing answers at all
+    }
+  }
+
+  /** @param {protocol.Event} event */
+  #receive(event) {
+    if (event.type === "session.created") {
+      this.#sessionStart = this.#audio.numWritten;
+      this.frames = new SentFrames();
+      this.#isReady = true;
+      this.#flush();
+    }
+    if (event.type === "error" && event.error.code !== "response_cancel_not_active") {
+      const { message, code } = event.error;
+      this.#change("fault", { title: message, advice: code ?? "" });
+    }
+    this.#update(protocol.receive(this.conversation, event));
+  }
+
+  /**
+   * Open the microphone; a fault is dispatched, not thrown.
+   * @param {string} deviceId "" for the default one
+   */
+  async listen(deviceId) {
+    await this.#open("microphone", this.#microphone, deviceId);
+    this.#microphone.mute(this.isMuted);
+  }
+
+  /** @param {string} deviceId "" for the default one */
+  async look(deviceId) {
+    await this.#open("camera", this.#camera, deviceId);
+  }
+
+  lookAway() {
+    this.#camera.close();
+    this.#change("devices", null);
+  }
+
+  /**
+   * @param {import("./faults.js").Device} name
+   * @param {{open: (deviceId: string) => Promise<void>}} device
+   * @param {string} deviceId
+   */
+  async #open(name, device, deviceId) {
+    try {
+      if (!navigator.mediaDevices) throw new DOMException("no devices", "NotSupportedError");
+      await device.open(deviceId);
+    } catch (error) {
+      if (!(error instanceof DOMException)) throw error;
+      this.#change("fault", deviceFault(name, error.name, globalThis.isSecureContext));
+    }
+    this.#change("devices", null);
+  }
+
+  /** @param {import("./faults.js").Device} name */
+  #lose(name) {
+    (name === "camera" ? this.#camera : this.#microphone).close();
+    this.#change("fault", deviceFault(name, "NotFoundError", true));
+    this.#change("devices", null);
+  }
+
+  /** @param {Int16Array} pcm */
+  #hear(pcm) {
+    const isSent = this.#isReady && (this.isHandsFree || this.#heldFrom !== null);
+    if (isSent) {
+      this.#audio.append(pcm);
+      this.#socket?.send(protocol.appendAudio(toBase64(new Uint8Array(pcm.buffer))));
+    }
+    this.#change("chunk", { pcm, isSent });
+  }
+
+  /** @param {{jpeg: Blob, timestampMs: number}} frame */
+  async #see({ jpeg, timestampMs }) {
+    const audioMs = this.audioMs;
+    const bytes = new Uint8Array(await jpeg.arrayBuffer());
+    if (!this.#isReady || !this.#socket) return;
+    if (this.#socket.numBufferedBytes > MAX_BACKLOG_BYTES) {
+      this.numFramesDropped += 1;
+      return;
+    }
+    this.#socket.send(protocol.appendImage(toBase64(bytes), timestampMs));
+    this.frames.keep({ timestampMs, jpeg, audioMs });
+    this.#change("frame", null);
+  }
+
+  /** @param {boolean} isMuted the server then hears silence, so that turns still end */
+  mute(isMuted) {
+    this.isMuted = isMuted;
+    this.#microphone.mute(isMuted);
+  }
+
+  /** @param {boolean} isHandsFree false: a turn lasts as long as the button is held */
+  setHandsFree(isHandsFree) {
+    this.isHandsFree = isHandsFree;
+    this.#heldFrom = null;
+    if (this.#isReady) this.#socket?.send(protocol.sessionUpdate(isHandsFree));
+  }
+
+  startTalking() {
+    if (!this.#isReady || this.isHandsFree || this.isHeld) return;
+    this.interrupt();
+    this.#socket?.send(protocol.clearAudio());
+    this.#heldFrom = this.#audio.numWritten;
+  }
+
+  /** @returns {boolean} false when it was held too briefly to say anything */
+  stopTalking() {
+    if (this.#heldFrom === null) return true;
+    const startMs = msOf(this.#heldFrom - this.#sessionStart);
+    const endMs = this.audioMs;
+    this.#heldFrom = null;
+    if (endMs - startMs < MIN_HELD_MS) {
+      this.#socket?.send(protocol.clearAudio());
+      return false;
+    }
+    this.#update(protocol.hold(this.conversation, { startMs, endMs }));
+    this.#socket?.send(protocol.commitAudio());
+    this.#socket?.send(protocol.createResponse());
+    return true;
+  }
+
+  /**
+   * Say something in writing, interrupting an answer that is being written. It waits for
+   * the session when there is none yet.
+   * @param {string} text
+   * @param {string | null} photo data URL
+   * @returns {string} the id of the new item
+   */
+  say(text, photo) {
+    const id = `item_${crypto.getRandomValues(new Uint32Array(3)).join("")}`.slice(0, 32);
+    this.interrupt();
+    this.#unsent.push(protocol.createUserItem(id, text, photo), protocol.createResponse());
+    this.#flush();
+    return id;
+  }
+
+  #flush() {
+    if (!this.#isReady) return;
+    for (const event of this.#unsent.splice(0)) this.#socket?.send(event);
+  }
+
+  interrupt() {
+    if (protocol.isAnswering(this.conversation)) this.#socket?.send(protocol.cancelResponse());
+  }
+
+  /** End the call; the conversation stays. */
+  close() {
+    this.#socket?.close();
+    this.#socket = null;
+    this.#isReady = false;
+    this.#heldFrom = null;
+    this.#unsent = [];
+    this.#microphone.close();
+    this.#camera.close();
+    this.#update(protocol.disconnect(this.conversation));
+    this.#change("devices", null);
+    this.#change("connection", { state: "off" });
+  }
+
+  /**
+   * What was sent between two instants of the running session's audio.
+   * @param {protocol.Span} span
+   * @returns {Int16Array}
+   */
+  soundOf({ startMs, endMs }) {
+    const end = endMs === null ? this.#audio.numWritten : this.#sessionStart + samplesOf(endMs);
+    return this.#audio.slice(this.#sessionStart + samplesOf(startMs), end);
+  }
+
+  /** @param {protocol.Conversation} conversation */
+  #update(conversation) {
+    if (conversation === this.conversation) return;
+    this.conversation = conversation;
+    this.#change("conversation", null);
+  }
+
+  /**
+   * @param {string} type
+   * @param {unknown} detail
+   */
+  #change(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
