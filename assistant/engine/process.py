@@ -117,20 +117,26 @@ def listening(path: Path) -> Iterator[socket.socket]:
     """
     Listen at ``path``, for this user only; remove the socket in the end.
 
+    The path appears when connections are accepted, not before: who waits for the file may
+    connect at once.
+
     Raises:
         EngineError: The path cannot be listened at, or somebody listens there.
     """
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
+    early = path.with_name(f"{path.name}~")
+    if len(os.fsencode(early)) > MAX_SOCKET_PATH_BYTES:
         raise EngineError(
             f"socket path {path} has {len(os.fsencode(path))} bytes, "
-            f"the bound is {MAX_SOCKET_PATH_BYTES}"
+            f"the bound is {MAX_SOCKET_PATH_BYTES - 1}"
         )
     _remove_stale(path)
+    _remove_stale(early)
     with socket.socket(socket.AF_UNIX) as listener:
         mask = os.umask(0o177)
         try:
-            listener.bind(str(path))
+            listener.bind(str(early))
             listener.listen()
+            early.rename(path)
         except OSError as error:
             raise EngineError(f"socket path {path}: {error.strerror}") from error
         finally:

@@ -1,7 +1,28 @@
 """
 What the engine says about its sequences, as messages of the link.
 
-Knows the shape of every report and decides nothing.
+Knows the shape of every report and decides nothing. Codes of ``Failed`` are stable; beside
+those of pictures and recordings (``MediaError``) they are:
+
+=======================  ============================================================
+context_length_exceeded  the sequence would grow past, or fills, its bound
+no_free_slot             a reply waited ``admission_timeout_s`` for a row of the cache
+non_finite_logits        the model computed NaN or infinity; no token was drawn from it
+out_of_memory            of the device or the host, in a step for this sequence
+internal_error           a bug; the traceback is in the engine's log
+adapter_unavailable      ``Open``: the model has no such adapter
+too_many_sequences       ``Open``: the bound of open sequences is reached
+sequence_exists          ``Open``: the number is in use; that sequence fails too
+unknown_sequence         the number is not in use
+unknown_mark             ``Rollback``: the mark was never set, or was forgotten
+sequence_failed          an earlier append failed and no rollback mended the sequence
+generation_pending       an append or another reply while one is being written
+empty_prompt             ``Generate``: the sequence has no tokens
+invalid_sampling         ``Generate``: a number is out of bounds
+invalid_tokens           ``TokensPart``: an id that the vocabulary lacks
+invalid_max_crops        ``ImagePart``: no grid the model was trained with
+part_unsupported         the model has no encoder for this part
+=======================  ============================================================
 """
 
 from collections.abc import Callable

@@ -18,6 +18,10 @@ Cancel     stop a generation and keep only its first ``num_kept`` tokens
 Close      free the sequence
 =========  ==========================================================================
 
+Every Append is answered once and in order, by Appended or by Failed without a generation
+(one that a Rollback cuts off unread is answered at once); every Generate once, by Finished
+or by Failed with its number, also when Rollback or Close ends it.
+
 The stop token of a reply never enters the sequence; the gateway appends ``<|end|>``.
 """
 
@@ -126,7 +130,12 @@ class Cancel(Message):
     sequence: int
     generation: int
     num_kept: int
-    """Tokens of the reply that stay in the sequence: those the gateway has seen."""
+    """
+    Tokens of the reply that stay in the sequence: those the gateway has seen.
+
+    Also shortens a reply whose Finished crosses this on the link, unless something was
+    appended since.
+    """
 
 
 class Close(Message):

@@ -19,7 +19,11 @@ class LinkClient:
     def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(timeout_s)
-        self.sock.connect(str(path))
+        try:
+            self.sock.connect(str(path))
+        except OSError:
+            self.sock.close()
+            raise
         self._deframer = link.Deframer()
         self._unread: list[link.Report] = []
         self.reports: list[link.Report] = []

@@ -1,0 +1,120 @@
+"""A scheduler whose steps are carried out by counting, and what must hold of each."""
+
+from assistant.engine.scheduler import Decode, Encode, Prefill, Scheduler, Step
+from assistant.engine.sequence import Chunk, Sequence, text_chunk
+from assistant.engine.slots import Slots
+from assistant.wire.link import Adapter, Sampling
+
+CHUNK_TOKENS = 16
+ADAPTERS: tuple[Adapter, ...] = ("none", "speech", "vision")
+
+
+class Bench:
+    """Some sequences and their scheduler."""
+
+    def __init__(self, num_slots: int) -> None:
+        self.slots: Slots[Sequence] = Slots(num_slots)
+        self.scheduler = Scheduler(self.slots, CHUNK_TOKENS, admission_timeout_s=10.0)
+        self.sequences: list[Sequence] = []
+        self.num_ended = 0
+
+    def open(self, adapter: Adapter = "none") -> Sequence:
+        sequence = Sequence((0, len(self.sequences)), adapter, max_tokens=400)
+        self.sequences.append(sequence)
+        return sequence
+
+    def append(self, sequence: Sequence, *chunks: Chunk) -> None:
+        sequence.append(chunks)
+        sequence.pop_prefilled()
+        self.scheduler.update(sequence)
+
+    def generate(self, sequence: Sequence, num_tokens: int = 5, now: float = 0.0) -> None:
+        sequence.begin(1, Sampling(max_tokens=num_tokens), now)
+        self.scheduler.update(sequence)
+
+    def end(self, sequence: Sequence) -> None:
+        sequence.end()
+        self.num_ended += 1
+        self.scheduler.update(sequence)
+
+    def step(self) -> Step | None:
+        self.scheduler.admit()
+        self.check_rows()
+        step = self.scheduler.next_step()
+        if step is not None:
+            self.check(step)
+            self.carry_out(step)
+        return step
+
+    def carry_out(self, step: Step) -> None:
+        match step:
+            case Encode():
+                step.chunk.is_encoded = True
+            case Prefill():
+                step.sequence.receive_computed(step.stop)
+                if step.stop == step.sequence.num_tokens:
+                    self.receive_token(step.sequence)
+            case Decode():
+                for sequence in step.sequences:
+                    sequence.receive_computed(sequence.num_tokens)
+                    self.receive_token(sequence)
+
+    def receive_token(self, sequence: Sequence) -> None:
+        sequence.pop_prefilled()
+        if sequence.generation is not None:
+            sequence.append_token(7)
+            if sequence.num_output == sequence.generation.sampling.max_tokens:
+                self.end(sequence)
+        self.scheduler.update(sequence)
+
+    def run(self, limit: int = 10_000) -> list[Step]:
+        steps: list[Step] = []
+        while (step := self.step()) is not None:
+            steps.append(step)
+            assert len(steps) < limit, "the work never ends"
+        return steps
+
+    # --- invariants --------------------------------------------------------------------
+
+    def check_rows(self) -> None:
+        held = [self.slots.get(s) for s in self.sequences if self.slots.get(s) is not None]
+        assert len(set(held)) == len(held), "a row has two owners"
+        assert len(held) + self.slots.num_free == self.slots.num_slots, "a row is lost"
+        for sequence in self.sequences:
+            if self.slots.get(sequence) is None:
+                assert sequence.num_computed == 0, "computed without a row"
+
+    def check(self, step: Step) -> None:
+        match step:
+            case Encode():
+                assert not step.chunk.is_encoded
+                assert step.chunk in step.sequence.chunks
+            case Prefill():
+                assert step.slot == self.slots.get(step.sequence)
+                assert step.start == step.sequence.num_computed
+                assert 0 < step.stop - step.start <= CHUNK_TOKENS
+                pieces = step.sequence.pieces(step.start, step.stop)
+                assert all(piece.chunk.is_encoded for piece in pieces)
+                assert sum(p.high - p.low for p in pieces) == step.stop - step.start
+            case Decode():
+                assert step.slots == tuple(self.slots.get(s) for s in step.sequences)
+                assert {s.adapter for s in step.sequences} == {step.adapter}
+                assert all(s.can_decode for s in step.sequences)
+
+
+def words(num_tokens: int) -> Chunk:
+    return text_chunk([1] * num_tokens)
+
+
+def image(num_tokens: int) -> Chunk:
+    return Chunk(kind="image", num_tokens=num_tokens, is_encoded=False)
+
+
+def replying(bench: Bench, adapter: Adapter = "none", num_tokens: int = 50) -> Sequence:
+    """Return a sequence that is decoding."""
+    sequence = bench.open(adapter)
+    bench.append(sequence, words(4))
+    bench.generate(sequence, num_tokens)
+    while not sequence.num_output:
+        bench.step()
+    return sequence

@@ -1,0 +1,68 @@
+import random
+
+from assistant.engine.scheduler import Decode
+from assistant.engine.sequence import Sequence
+from tests.engine.counting import ADAPTERS, Bench, image, words
+
+
+def do_something(bench: Bench, draw: random.Random) -> None:
+    """Give a random order that a gateway may give."""
+    sequence = draw.choice(bench.sequences)
+    match draw.randrange(8):
+        case 0 | 1 if sequence.generation is None:
+            num_tokens = draw.randint(1, 30)
+            if sequence.num_tokens + num_tokens < 300:
+                part = image(num_tokens) if draw.random() < 0.3 else words(num_tokens)
+                bench.append(sequence, part)
+        case 2 | 3 if sequence.generation is None and 0 < sequence.num_tokens < 380:
+            bench.generate(sequence, draw.randint(1, 12))
+        case 4:
+            if sequence.generation is not None:
+                num_kept = draw.randint(0, sequence.num_output)
+                bench.end(sequence)
+                sequence.keep(1, num_kept)
+                sequence.pop_prefilled()
+                bench.scheduler.update(sequence)
+        case 5 if sequence.generation is None:
+            sequence.mark(0)
+        case 6 if sequence.generation is None and 0 in sequence.marks:
+            sequence.rollback(0)
+            sequence.pop_prefilled()
+            bench.scheduler.update(sequence)
+        case 7 if draw.random() < 0.1:
+            bench.num_ended += sequence.generation is not None
+            bench.scheduler.remove(sequence)
+            bench.sequences.remove(sequence)
+            bench.open(draw.choice(ADAPTERS))
+
+
+def test_random_schedules_keep_the_invariants_and_starve_nobody() -> None:
+    # Steps in which somebody with a row and one token to compute may wait: one chunk,
+    # and one step of each other adapter before and after it.
+    patience = 1 + 2 * (len(ADAPTERS) - 1)
+    for seed in range(300):
+        draw = random.Random(seed)
+        bench = Bench(draw.randint(1, 4))
+        for _ in range(draw.randint(1, 6)):
+            bench.open(draw.choice(ADAPTERS))
+        waited: dict[Sequence, int] = {}
+        num_begun = 0
+        for _ in range(draw.randint(10, 80)):
+            before = sum(s.generation is not None for s in bench.sequences)
+            num_ended = bench.num_ended
+            do_something(bench, draw)
+            now = sum(s.generation is not None for s in bench.sequences)
+            num_begun += now - before + bench.num_ended - num_ended
+            for _ in range(draw.randrange(4)):
+                step = bench.step()
+                done = set(step.sequences) if isinstance(step, Decode) else set()
+                for sequence in bench.sequences:
+                    is_ready = sequence.can_decode and bench.slots.get(sequence) is not None
+                    is_late = is_ready and sequence not in done
+                    waited[sequence] = waited.get(sequence, 0) + 1 if is_late else 0
+                    assert waited[sequence] <= patience, "a token waits too long"
+        bench.run()
+        assert bench.num_ended == num_begun, "a generation did not end, or ended twice"
+        for sequence in bench.sequences:
+            assert sequence.generation is None
+            assert not sequence.pending, "an append was never answered"
