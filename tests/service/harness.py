@@ -184,7 +184,8 @@ class Client:
 def pcm(samples: npt.NDArray[np.float32]) -> bytes:
     """Return 16 kHz float samples as PCM16 at 24 kHz, the protocol's default."""
     resampled = soxr.resample(samples, 16_000, 24_000)
-    return (np.clip(resampled, -1, 1) * 32767).astype("<i2").tobytes()
+    data: bytes = (np.clip(resampled, -1, 1) * 32767).astype("<i2").tobytes()
+    return data
 
 
 def recording(name: str, lead_s: float = 0.5, tail_s: float = 1.2) -> bytes:
