@@ -279,20 +279,20 @@ def test_a_clip_longer_than_the_model_reads_fails_and_the_next_turn_works(
     file.write_text(
         "[engine]\nmax_sequence_tokens = 128\n[reply]\nmax_output_tokens = 16\n"
     )
-    with running("--config", str(file), "--model", str(talkative)) as service:
-        with Client(service.url) as client:
-            client.update(audio={"input": {"turn_detection": None}})
-            client.append(np.zeros(24_000 * 20, "<i2").tobytes())
-            client.send("input_audio_buffer.commit")
-            client.send("response.create")
-            done = client.wait("response.done")["response"]
-            assert done["status"] == "failed"
-            error = done["status_details"]["error"]
-            assert error["code"] == "context_length_exceeded"
-            assert "128" in error["message"]
-            for _ in range(12):  # more turns than fit: the oldest leave by themselves
-                done = client.ask("a question of several words, to fill the context")
-                assert done["status"] == "incomplete"
+    options = ("--config", str(file), "--model", str(talkative))
+    with running(*options) as service, Client(service.url) as client:
+        client.update(audio={"input": {"turn_detection": None}})
+        client.append(np.zeros(24_000 * 20, "<i2").tobytes())
+        client.send("input_audio_buffer.commit")
+        client.send("response.create")
+        done = client.wait("response.done")["response"]
+        assert done["status"] == "failed"
+        error = done["status_details"]["error"]
+        assert error["code"] == "context_length_exceeded"
+        assert "128" in error["message"]
+        for _ in range(12):  # more turns than fit: the oldest leave by themselves
+            done = client.ask("a question of several words, to fill the context")
+            assert done["status"] == "incomplete"
 
 
 @pytest.mark.parametrize(
