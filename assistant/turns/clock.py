@@ -6,32 +6,54 @@ late by an unknown and varying delay. The smallest delay seen is the best estima
 offset between two clocks, so that is what is kept.
 """
 
+import math
+from collections import deque
+
 SAMPLE_RATE_HZ = 16_000
 
 GAP_S = 0.25
 """Audio this much later than its clock says was not delayed: the client had stopped
 sending (a muted microphone), and its clock starts anew."""
 
+MAX_RUNS = 32
+"""Gaps that are remembered; what is asked about lies in the last utterance."""
+
+JUMP_S = 30.0
+"""A frame this much later than its timestamp says was not delayed: the client's clock was
+set anew."""
+
 DRIFT_S_PER_S = 100e-6
 """How much a kept offset may be wrong after a second: two crystals at their tolerance."""
 
 
 class AudioClock:
-    """Session seconds of a sample index."""
+    """Session seconds of a position in the sound."""
 
     def __init__(self) -> None:
-        self._offset_s: float | None = None
+        # Runs of sound without a gap: the first sample, and session time less sound time.
+        self._runs: deque[tuple[int, float]] = deque([(0, math.inf)], maxlen=MAX_RUNS)
+        self._end = 0
 
     def receive(self, end: int, now: float) -> None:
         """Samples up to index ``end`` have arrived at session time ``now``."""
         offset_s = now - end / SAMPLE_RATE_HZ
-        known = self._offset_s
-        if known is None or offset_s < known or offset_s > known + GAP_S:
-            self._offset_s = offset_s
+        start, known_s = self._runs[-1]
+        if offset_s < known_s:
+            self._runs[-1] = (start, offset_s)
+        elif offset_s > known_s + GAP_S:
+            self._runs.append((self._end, offset_s))
+        self._end = end
 
     def seconds(self, sample: int) -> float:
-        """Session time at which that sample was captured (delay of the network left in)."""
-        return sample / SAMPLE_RATE_HZ + (self._offset_s or 0.0)
+        """
+        Session time of a position between two samples (delay of the network left in).
+
+        In a gap that is the end of what came before it.
+        """
+        _, offset_s = next(
+            (run for run in reversed(self._runs) if run[0] < sample), self._runs[0]
+        )
+        return sample / SAMPLE_RATE_HZ + (offset_s if math.isfinite(offset_s) else 0.0)
 
 
 class FrameClock:
@@ -51,9 +73,8 @@ class FrameClock:
         if (
             self._offset_s is None
             or offset_s < self._offset_s
-            or offset_s > self._offset_s + 30
+            or offset_s > self._offset_s + JUMP_S
         ):
-            # Half a minute is no network delay: the client's clock was set anew.
             self._offset_s = offset_s
         self._last_now = now
         return timestamp_ms / 1000 + self._offset_s

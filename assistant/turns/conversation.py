@@ -6,9 +6,8 @@ holds only a cache of this, so everything needed to build it anew stays here.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from assistant.wire import items as wire, refusals
 
@@ -35,8 +34,9 @@ class Image:
 
     data: bytes
     max_crops: int
-    detail: Literal["auto", "low", "high"] = "auto"
+    detail: wire.Detail = "auto"
     url: str = ""
+    """The data URI to echo; empty when it is longer than ``MAX_ECHO_CHARS``."""
 
 
 @dataclass(slots=True)
@@ -51,9 +51,13 @@ class Frame:
 Content = Text | Audio | Image
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Item:
-    """One entry. ``version`` grows with every change that alters its prompt."""
+    """
+    One entry, equal to itself alone: its id may be that of a deleted one.
+
+    ``version`` grows with every change that alters its prompt.
+    """
 
     id: str
     role: wire.Role
@@ -93,8 +97,9 @@ class Item:
     def to_wire(self) -> wire.Item:
         """Return the item as clients see it."""
         if self.call is not None:
-            self.call.id, self.call.status = self.id, self.status
-            return self.call
+            return structs.replace(
+                self.call, id=self.id, object="realtime.item", status=self.status
+            )
         return wire.MessageItem(
             id=self.id,
             role=self.role,
@@ -114,8 +119,7 @@ def _content_to_wire(role: wire.Role, part: Content) -> wire.ContentPart:
             if role == "assistant"
             else wire.InputAudio(transcript=part.transcript)
         )
-    echoed = part.url if part.url and len(part.url) <= MAX_ECHO_CHARS else UNSET
-    return wire.InputImage(image_url=echoed, detail=part.detail)
+    return wire.InputImage(image_url=part.url or UNSET, detail=part.detail)
 
 
 class Conversation:

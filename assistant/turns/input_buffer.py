@@ -73,7 +73,7 @@ class InputBuffer:
 
     def committed(self, stop: int) -> None:
         """Everything before ``stop`` is part of the conversation now."""
-        self._start = stop
+        self._start = max(self._start, stop)
         self.utterance_id = None
 
     def forget_speech(self) -> None:
@@ -87,8 +87,17 @@ class InputBuffer:
         self._start = self._heard
 
     def seconds(self, sample: int) -> float:
-        """Return the session time at which a sample was spoken."""
+        """Return the session time at which the sound before a position ends."""
         return self._clock.seconds(sample)
+
+    def times(self, start: int, stop: int) -> tuple[float, float]:
+        """
+        Return the session times between which a range was spoken.
+
+        Counted back from its end: its padding may be sound from before a long gap.
+        """
+        stop_s = self._clock.seconds(stop)
+        return stop_s - (stop - start) / SAMPLE_RATE_HZ, stop_s
 
 
 def milliseconds(sample: int) -> int:

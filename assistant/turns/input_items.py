@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, structs
 
 from assistant.config import Config
-from assistant.turns.conversation import Audio, Content, Image, Item, Text
+from assistant.turns.conversation import MAX_ECHO_CHARS, Audio, Content, Image, Item, Text
 from assistant.turns.settings import InputFormat
 from assistant.wire import items as wire, refusals
 
@@ -45,14 +45,11 @@ def read(
         EventRefused: A part does not fit the item, or is over its bound.
         MediaError: A picture or a recording cannot be used.
     """
-    item_id = item.id if item.id is not UNSET and item.id else new_id("item")
+    item_id = item.id or new_id("item")
     if len(item_id) > MAX_ID_CHARS:
         raise refusals.invalid_value("item.id", f"longer than {MAX_ID_CHARS} characters.")
     if not isinstance(item, wire.MessageItem):
-        if item.call_id is UNSET:
-            item.call_id = new_id("call")
-        role: wire.Role = "assistant" if isinstance(item, wire.FunctionCallItem) else "user"
-        return Item(id=item_id, role=role, content=[], call=item)
+        return _call(item, item_id, new_id, config)
     has_words = any(isinstance(part, wire.InputText) and part.text for part in item.content)
     content = [
         _content(part, f"item.content[{index}]", item.role, has_words, media, form, config)
@@ -60,6 +57,21 @@ def read(
     ]
     status: wire.ItemStatus = "incomplete" if item.status == "incomplete" else "completed"
     return Item(id=item_id, role=item.role, content=content, status=status)
+
+
+def _call(
+    item: wire.FunctionCallItem | wire.FunctionCallOutputItem,
+    item_id: str,
+    new_id: Callable[[str], str],
+    config: Config,
+) -> Item:
+    if isinstance(item, wire.FunctionCallOutputItem):
+        _check_text(item.output, "item.output", config)
+        return Item(id=item_id, role="user", content=[], call=item)
+    _check_text(item.name, "item.name", config)
+    _check_text(item.arguments, "item.arguments", config)
+    call = structs.replace(item, call_id=item.call_id or new_id("call"))
+    return Item(id=item_id, role="assistant", content=[], call=call)
 
 
 def checked_timestamp(timestamp_ms: float | UnsetType | None) -> float | None:
@@ -81,19 +93,18 @@ def _content(
     config: Config,
 ) -> Content:
     if isinstance(part, wire.InputText | wire.OutputText | wire.BetaText):
-        limit = config.limits.text_chars
-        if len(part.text) > limit:
-            raise refusals.invalid_value(
-                f"{path}.text", f"{len(part.text)} characters, the bound is {limit}."
-            )
+        _check_text(part.text, f"{path}.text", config)
         return Text(part.text)
     if isinstance(part, wire.InputAudio | wire.OutputAudio | wire.BetaAudio):
-        if role != "user" or part.audio is UNSET:
+        if role == "system":
+            raise refusals.invalid_value(path, "a system item cannot hold sound.")
+        _check_text(part.transcript or "", f"{path}.transcript", config)
+        if role == "assistant" or not part.audio:
             return Audio(b"", part.transcript)
         return Audio(media.read_clip(part.audio, form), part.transcript)
     if role != "user":
         raise refusals.invalid_value(path, f"a {role} item cannot hold a picture.")
-    if part.image_url is UNSET:
+    if not part.image_url:
         raise refusals.missing_parameter(f"{path}.image_url")
     data = _decode_data_uri(part.image_url, f"{path}.image_url")
     media.check_image(data)
@@ -102,7 +113,14 @@ def _content(
     is_photo = part.detail == "high" or (has_words and part.detail != "low")
     pairing = config.pairing
     crops = pairing.photo_max_crops if is_photo else pairing.live_max_crops
-    return Image(data, crops, part.detail, part.image_url)
+    url = part.image_url if len(part.image_url) <= MAX_ECHO_CHARS else ""
+    return Image(data, crops, part.detail or "auto", url)
+
+
+def _check_text(text: str, path: str, config: Config) -> None:
+    limit = config.limits.text_chars
+    if len(text) > limit:
+        raise refusals.invalid_value(path, f"{len(text)} characters, the bound is {limit}.")
 
 
 def _decode_data_uri(url: str, path: str) -> bytes:

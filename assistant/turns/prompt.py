@@ -7,8 +7,9 @@ payloads. The format is the model's own, without a newline anywhere:
 
     <|system|>…<|end|><|user|><|image_1|><|audio_1|><|end|><|assistant|>…<|end|>
 
-Consecutive items of one role share a header; in an item pictures come first, then sound,
-then words, as the model was trained.
+Consecutive items of one role share a header (results of tools have their own); in an item
+pictures come first, then sound, then words, as the model was trained. An item that has
+nothing to read, because its picture was dropped for instance, leaves no trace.
 """
 
 import json
@@ -35,24 +36,27 @@ def segments(instructions: str, items: Sequence[Item]) -> list[Segment]:
     if instructions:
         parts = (link.ControlPart("system"), link.TextPart(instructions), _END)
         built.append(Segment(("system", instructions), parts))
-    shown = [item for item in items if item.is_in_prompt]
-    for index, item in enumerate(shown):
-        header = _header(item)
-        before = _header(shown[index - 1]) if index else None
-        after = _header(shown[index + 1]) if index + 1 < len(shown) else None
-        opening: tuple[link.Part, ...] = (
-            () if header == before else (link.ControlPart(header),)
-        )
-        key = ("item", item.id, item.version, bool(opening))
-        built.append(Segment(key, opening + tuple(_body(item))))
-        if header != after:
+    shown = [(item, body) for item in items if item.is_in_prompt and (body := _body(item))]
+    for index, (item, body) in enumerate(shown):
+        is_first = not (index and _share_header(shown[index - 1][0], item))
+        is_last = not (index + 1 < len(shown) and _share_header(item, shown[index + 1][0]))
+        opening = [link.ControlPart(_header(item))] if is_first else []
+        built.append(Segment(_key(item, is_first), (*opening, *body)))
+        if is_last:
             built.append(Segment(("end", item.id), (_END,)))
     return built
 
 
 def reply_key(item_id: str) -> Hashable:
     """Key of the segment that a reply becomes once its item is in the conversation."""
-    return ("item", item_id, 0, True)
+    return ("reply", item_id)
+
+
+def _key(item: Item, is_first: bool) -> Hashable:
+    if item.token_ids is not None and item.version == 0 and is_first:
+        return reply_key(item.id)
+    # The item itself and not its id, which a client may give to another one.
+    return (item, item.version, is_first)
 
 
 def adapter_for(items: Sequence[Item]) -> link.Adapter:
@@ -94,17 +98,16 @@ def oldest_turn(items: Sequence[Item]) -> list[Item]:
     """
     Return the items to trim first: up to and with the oldest reply, system items kept.
 
-    Empty when nothing but the last user turn is left.
+    The results of a reply's calls, and what was said on them, are part of it. Empty when
+    nothing but the last user turn is left.
     """
     shown = [item for item in items if item.is_in_prompt and item.role != "system"]
-    for index, item in enumerate(shown):
-        is_last_of_reply = item.role == "assistant" and (
-            index + 1 == len(shown) or shown[index + 1].role != "assistant"
-        )
-        if is_last_of_reply and index + 1 < len(shown):
-            return shown[: index + 1]
+    questions = [index for index, item in enumerate(shown) if _header(item) == "user"]
+    for index in questions:
+        if index and _header(shown[index - 1]) != "user":
+            return shown[:index]
     # No reply yet: single context items (camera pictures, say) may still go.
-    return shown[:1] if len(shown) > 1 else []
+    return shown[:1] if questions and questions[-1] > 0 else []
 
 
 def _has_audio(item: Item) -> bool:
@@ -117,9 +120,17 @@ def _header(item: Item) -> link.Control:
     return item.role
 
 
+def _share_header(item: Item, following: Item) -> bool:
+    # Two results under one header would run into each other.
+    return _header(item) == _header(following) != "tool_response"
+
+
 def _body(item: Item) -> list[link.Part]:
     if isinstance(item.call, wire.FunctionCallItem):
-        call = json.dumps([{"name": item.call.name, "arguments": item.call.arguments}])
+        call = json.dumps(
+            [{"name": item.call.name, "arguments": _arguments(item.call.arguments)}],
+            ensure_ascii=False,
+        )
         return [
             link.ControlPart("tool_call"),
             link.TextPart(call),
@@ -128,7 +139,7 @@ def _body(item: Item) -> list[link.Part]:
     if isinstance(item.call, wire.FunctionCallOutputItem):
         return [link.TextPart(item.call.output)]
     if item.token_ids is not None:
-        return [link.TokensPart(list(item.token_ids))]
+        return [link.TokensPart(list(item.token_ids))] if item.token_ids else []
     pictures: list[link.Part] = [
         link.ImagePart(frame.data, frame.max_crops) for frame in item.frames
     ]
@@ -146,3 +157,11 @@ def _body(item: Item) -> list[link.Part]:
         elif isinstance(part, Text) and part.text:
             words.append(link.TextPart(part.text))
     return pictures + sounds + words
+
+
+def _arguments(text: str) -> object:
+    """The wire has them as JSON in a string, the model as JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

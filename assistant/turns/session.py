@@ -236,7 +236,7 @@ class Session:
         """Make a range of sound a user item, with the frames of its time."""
         item = Item(id=item_id, role="user", content=[Audio(self._media.clip(start, stop))])
         previous = self._conversation.insert(item)
-        self._pair(item, self._buffer.seconds(start), self._buffer.seconds(speech_end))
+        self._pair(item, *self._buffer.times(start, speech_end))
         self._buffer.committed(stop)
         self._turn.timeline.committed = now
         self._send(wire.Committed(previous_item_id=previous, item_id=item_id))

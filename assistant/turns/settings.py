@@ -8,34 +8,29 @@ value: ``updated`` returns new ones or refuses the whole patch.
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from msgspec import UNSET
+from msgspec import UNSET, to_builtins
 
 from assistant.config import Config
+from assistant.turns import turn_detection
 from assistant.turns.clock import SAMPLE_RATE_HZ
 from assistant.turns.endpointing import Endpointing
+from assistant.turns.turn_detection import TurnDetection
 from assistant.wire import refusals
 from assistant.wire.client_events import (
     AssistantPatch,
     AudioFormat,
     AudioInputPatch,
+    AudioOutputPatch,
+    RetentionRatio,
     SessionPatch,
-    TurnDetectionPatch,
+    Voice,
 )
 
-Eagerness = Literal["auto", "low", "medium", "high"]
-
-SILENCE_MS_BY_EAGERNESS: dict[Eagerness, int] = {
-    # ``semantic_vad`` without a semantic model is our own endpointing, more or less
-    # patient: the words are the client's, the silences are chosen around the default.
-    "low": 1000,
-    "medium": 500,
-    "auto": 500,
-    "high": 300,
-}
-
+VOICE = "alloy"
+"""Replies are text; a name of a voice is only kept to be echoed."""
+SPEED_RANGE = (0.25, 1.5)
 PCM_RATES_HZ = (24_000, 16_000)
 G711_RATE_HZ = 8_000
-_BETA_FORMATS = {"pcm16": "audio/pcm", "g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,32 +51,11 @@ class InputFormat:
         return {"type": self.type}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnDetection:
-    """Who ends a turn and what follows; None in its place means: the client does."""
-
-    type: Literal["server_vad", "semantic_vad"]
-    threshold: float
-    prefix_padding_ms: int
-    silence_duration_ms: int
-    eagerness: Eagerness = "auto"
-    create_response: bool = True
-    interrupt_response: bool = True
-
-    def to_wire(self) -> dict[str, Any]:
-        common = {
-            "type": self.type,
-            "create_response": self.create_response,
-            "interrupt_response": self.interrupt_response,
-        }
-        if self.type == "semantic_vad":
-            return common | {"eagerness": self.eagerness}
-        return common | {
-            "threshold": self.threshold,
-            "prefix_padding_ms": self.prefix_padding_ms,
-            "silence_duration_ms": self.silence_duration_ms,
-            "idle_timeout_ms": None,
-        }
+_BETA_FORMATS = {
+    "pcm16": InputFormat(),
+    "g711_ulaw": InputFormat("audio/pcmu", G711_RATE_HZ),
+    "g711_alaw": InputFormat("audio/pcma", G711_RATE_HZ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +71,7 @@ class Settings:
     endpointing: Endpointing
     """The service's defaults; ``turn_detection`` overrides three of its values."""
     noise_reduction: dict[str, Any] | None = None
-    voice: str = "alloy"
+    voice: str = VOICE
     speed: float = 1.0
     truncation: str | dict[str, Any] = "auto"
     tracing: str | dict[str, Any] | None = None
@@ -163,7 +137,7 @@ def initial(config: Config, model: str, hangover_ms: int) -> Settings:
         model=model,
         instructions=config.reply.instructions,
         input_format=InputFormat(),
-        turn_detection=_default_detection("server_vad", endpointing),
+        turn_detection=turn_detection.default("server_vad", endpointing),
         max_output_tokens="inf",
         frames_per_turn=config.pairing.frames_per_turn,
         endpointing=endpointing,
@@ -172,12 +146,14 @@ def initial(config: Config, model: str, hangover_ms: int) -> Settings:
 
 def updated(settings: Settings, patch: SessionPatch) -> Settings:
     """
-    Merge a ``session.update``: absent is unchanged, ``null`` is back to the default.
+    Merge a ``session.update``: absent is unchanged, ``null`` clears.
+
+    What is cleared has its default again; cleared instructions are empty.
 
     Raises:
         EventRefused: A value is out of its range; nothing is applied.
     """
-    if patch.type not in (UNSET, "realtime"):
+    if patch.type not in (UNSET, None, "realtime"):
         raise refusals.invalid_value("session.type", "Supported values are: 'realtime'.")
     changes: dict[str, Any] = {}
     if patch.instructions is not UNSET:
@@ -187,26 +163,25 @@ def updated(settings: Settings, patch: SessionPatch) -> Settings:
             changes["max_output_tokens"] = checked_output_limit(
                 "session.max_output_tokens", limit
             )
-    if isinstance(patch.truncation, str | dict):
-        changes["truncation"] = patch.truncation
+    if patch.truncation is not UNSET:
+        changes["truncation"] = _checked_truncation(patch.truncation)
     if patch.tracing is not UNSET:
-        changes["tracing"] = patch.tracing
-    if isinstance(patch.parallel_tool_calls, bool):
-        changes["parallel_tool_calls"] = patch.parallel_tool_calls
-    if isinstance(patch.voice, str):
-        changes["voice"] = patch.voice
-    if isinstance(patch.input_audio_format, str):
-        form = AudioFormat(type=_BETA_FORMATS[patch.input_audio_format])  # type: ignore[arg-type]  # the table's values are the literals
-        changes["input_format"] = _checked_format(form)
+        changes["tracing"] = to_builtins(patch.tracing)
+    if patch.parallel_tool_calls is not UNSET:
+        changes["parallel_tool_calls"] = patch.parallel_tool_calls is not False
+    if patch.voice is not UNSET:
+        changes["voice"] = patch.voice or VOICE
+    if patch.input_audio_format is not UNSET:
+        changes["input_format"] = _BETA_FORMATS[patch.input_audio_format or "pcm16"]
     if patch.turn_detection is not UNSET:
-        changes["turn_detection"] = _detection(settings, patch.turn_detection or None)
+        changes["turn_detection"] = turn_detection.updated(
+            settings.turn_detection, patch.turn_detection, settings.endpointing
+        )
     if patch.audio:
         if patch.audio.input:
             changes |= _input_changes(settings, patch.audio.input)
-        if patch.audio.output and isinstance(patch.audio.output.voice, str):
-            changes["voice"] = patch.audio.output.voice
-        if patch.audio.output and isinstance(patch.audio.output.speed, float):
-            changes["speed"] = patch.audio.output.speed
+        if patch.audio.output:
+            changes |= _output_changes(patch.audio.output)
     if patch.assistant:
         changes |= _vendor_changes(patch.assistant)
     return replace(settings, **changes)
@@ -232,8 +207,31 @@ def _input_changes(settings: Settings, patch: AudioInputPatch) -> dict[str, Any]
         reduction = patch.noise_reduction
         changes["noise_reduction"] = {"type": reduction.type} if reduction else None
     if patch.turn_detection is not UNSET:
-        changes["turn_detection"] = _detection(settings, patch.turn_detection)
+        changes["turn_detection"] = turn_detection.updated(
+            settings.turn_detection, patch.turn_detection, settings.endpointing
+        )
     return changes
+
+
+def _output_changes(patch: AudioOutputPatch) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if patch.voice is not UNSET:
+        voice = patch.voice.id if isinstance(patch.voice, Voice) else patch.voice
+        changes["voice"] = voice or VOICE
+    if patch.speed is not UNSET:
+        refusals.check_range("session.audio.output.speed", patch.speed, *SPEED_RANGE)
+        changes["speed"] = 1.0 if patch.speed is None else patch.speed
+    return changes
+
+
+def _checked_truncation(
+    truncation: Literal["auto", "disabled"] | RetentionRatio | None,
+) -> str | dict[str, Any]:
+    if isinstance(truncation, RetentionRatio):
+        path = "session.truncation.retention_ratio"
+        refusals.check_range(path, truncation.retention_ratio, 0, 1)
+        return dict(to_builtins(truncation))
+    return truncation or "auto"
 
 
 def _vendor_changes(patch: AssistantPatch) -> dict[str, Any]:
@@ -253,59 +251,13 @@ def _vendor_changes(patch: AssistantPatch) -> dict[str, Any]:
 def _checked_format(form: AudioFormat) -> InputFormat:
     path = "session.audio.input.format.rate"
     if form.type == "audio/pcm":
-        rate_hz = 24_000 if form.rate is UNSET else form.rate
+        rate_hz = 24_000 if form.rate is UNSET or form.rate is None else form.rate
         if rate_hz not in PCM_RATES_HZ:
             listed = ", ".join(str(rate) for rate in PCM_RATES_HZ)
             raise refusals.invalid_value(
                 path, f"{rate_hz}. Supported values are: {listed}."
             )
         return InputFormat(form.type, rate_hz)
-    if form.rate not in (UNSET, G711_RATE_HZ):
+    if form.rate not in (UNSET, None, G711_RATE_HZ):
         raise refusals.invalid_value(path, f"{form.rate}. G.711 is {G711_RATE_HZ}.")
     return InputFormat(form.type, G711_RATE_HZ)
-
-
-def _default_detection(
-    kind: Literal["server_vad", "semantic_vad"], defaults: Endpointing
-) -> TurnDetection:
-    return TurnDetection(
-        type=kind,
-        threshold=defaults.threshold,
-        prefix_padding_ms=defaults.prefix_padding_ms,
-        silence_duration_ms=(
-            SILENCE_MS_BY_EAGERNESS["auto"]
-            if kind == "semantic_vad"
-            else defaults.silence_duration_ms
-        ),
-    )
-
-
-def _detection(
-    settings: Settings, patch: TurnDetectionPatch | None
-) -> TurnDetection | None:
-    """Another type replaces the whole object; the same type changes only what is given."""
-    if patch is None:
-        return None
-    current = settings.turn_detection
-    kind = patch.type or (current.type if current else "server_vad")
-    if current is None or kind != current.type:
-        current = _default_detection(kind, settings.endpointing)
-    changes: dict[str, Any] = {
-        name: value
-        for name in TurnDetection.__dataclass_fields__
-        if name != "type" and (value := getattr(patch, name)) not in (UNSET, None)
-    }
-    if "eagerness" in changes and kind == "semantic_vad":
-        changes["silence_duration_ms"] = SILENCE_MS_BY_EAGERNESS[patch.eagerness]  # type: ignore[index]  # set, as the line above saw
-    path = "session.audio.input.turn_detection"
-    _check_range(f"{path}.threshold", changes.get("threshold"), 0, 1)
-    _check_range(f"{path}.prefix_padding_ms", changes.get("prefix_padding_ms"), 0, 5000)
-    _check_range(
-        f"{path}.silence_duration_ms", changes.get("silence_duration_ms"), 32, 10_000
-    )
-    return replace(current, **changes)
-
-
-def _check_range(path: str, value: float | None, low: float, high: float) -> None:
-    if value is not None and not low <= value <= high:
-        raise refusals.invalid_value(path, f"{value} is not from {low} to {high}.")

@@ -27,13 +27,13 @@ class ClientEvent(msgspec.Struct, tag_field="type", kw_only=True):
 
 class AudioFormat(msgspec.Struct):
     type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
-    rate: int | UnsetType = UNSET
+    rate: int | UnsetType | None = UNSET
 
 
 class TurnDetectionPatch(msgspec.Struct):
     """Keys of ``server_vad`` and ``semantic_vad`` together; absent means unchanged."""
 
-    type: Literal["server_vad", "semantic_vad"] | UnsetType = UNSET
+    type: Literal["server_vad", "semantic_vad"] | UnsetType | None = UNSET
     threshold: float | UnsetType | None = UNSET
     prefix_padding_ms: int | UnsetType | None = UNSET
     silence_duration_ms: int | UnsetType | None = UNSET
@@ -54,9 +54,13 @@ class AudioInputPatch(msgspec.Struct):
     turn_detection: TurnDetectionPatch | UnsetType | None = UNSET
 
 
+class Voice(msgspec.Struct):
+    id: str
+
+
 class AudioOutputPatch(msgspec.Struct):
     format: AudioFormat | UnsetType | None = UNSET
-    voice: str | dict[str, Any] | UnsetType | None = UNSET
+    voice: str | Voice | UnsetType | None = UNSET
     speed: float | UnsetType | None = UNSET
 
 
@@ -76,8 +80,23 @@ class AssistantPatch(msgspec.Struct):
     video: VideoPatch | UnsetType = UNSET
 
 
+class TokenLimits(msgspec.Struct):
+    post_instructions: int | UnsetType | None = UNSET
+
+
+class RetentionRatio(msgspec.Struct, tag="retention_ratio", tag_field="type"):
+    retention_ratio: float
+    token_limits: TokenLimits | UnsetType | None = UNSET
+
+
+class Tracing(msgspec.Struct):
+    workflow_name: str | UnsetType | None = UNSET
+    group_id: str | UnsetType | None = UNSET
+    metadata: dict[str, Any] | UnsetType | None = UNSET
+
+
 class SessionPatch(msgspec.Struct):
-    type: str | UnsetType = UNSET
+    type: str | UnsetType | None = UNSET
     model: str | UnsetType | None = UNSET
     instructions: str | UnsetType | None = UNSET
     output_modalities: list[Literal["text", "audio"]] | UnsetType | None = UNSET
@@ -86,13 +105,15 @@ class SessionPatch(msgspec.Struct):
     tool_choice: str | dict[str, Any] | UnsetType | None = UNSET
     parallel_tool_calls: bool | UnsetType | None = UNSET
     max_output_tokens: int | Literal["inf"] | UnsetType | None = UNSET
-    truncation: str | dict[str, Any] | UnsetType | None = UNSET
-    tracing: str | dict[str, Any] | UnsetType | None = UNSET
+    truncation: Literal["auto", "disabled"] | RetentionRatio | UnsetType | None = UNSET
+    tracing: Literal["auto"] | Tracing | UnsetType | None = UNSET
     assistant: AssistantPatch | UnsetType = UNSET
     # Beta names of the same settings.
     modalities: list[Literal["text", "audio"]] | UnsetType | None = UNSET
     voice: str | UnsetType | None = UNSET
-    input_audio_format: Literal["pcm16", "g711_ulaw", "g711_alaw"] | UnsetType = UNSET
+    input_audio_format: Literal["pcm16", "g711_ulaw", "g711_alaw"] | UnsetType | None = (
+        UNSET
+    )
     turn_detection: TurnDetectionPatch | UnsetType | None = UNSET
     max_response_output_tokens: int | Literal["inf"] | UnsetType | None = UNSET
 
@@ -188,6 +209,8 @@ AnyClientEvent = (
     | InputImageClear
 )
 
+MAX_EVENT_ID_CHARS = 512
+
 TYPES: tuple[str, ...] = tuple(
     str(kind.__struct_config__.tag) for kind in AnyClientEvent.__args__
 )
@@ -227,14 +250,17 @@ def event_id_of(text: str | bytes) -> str | None:
         event_id = _header_decoder.decode(text).event_id
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
-    return event_id if isinstance(event_id, str) else None
+    if not isinstance(event_id, str) or len(event_id) > MAX_EVENT_ID_CHARS:
+        return None
+    return event_id
 
 
 def _refusal(text: str | bytes, reason: str) -> EventRefused:
     """Turn a validation message into the error the GA service gives."""
     try:
         kind = _header_decoder.decode(text).type
-    except msgspec.ValidationError:  # valid JSON, but not an object
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        # Not an object, or broken JSON behind the value that was found wrong first.
         return refusals.invalid_json()
     if kind is None:
         return refusals.missing_parameter("type")

@@ -10,6 +10,9 @@ from collections.abc import Iterable
 
 from assistant.errors import AssistantError
 
+MAX_MESSAGE_CHARS = 2000
+"""Messages quote the client; without a bound it could have megabytes sent back."""
+
 
 class EventRefused(AssistantError):
     """
@@ -19,6 +22,8 @@ class EventRefused(AssistantError):
     """
 
     def __init__(self, code: str | None, message: str, param: str | None = None) -> None:
+        if len(message) > MAX_MESSAGE_CHARS:
+            message = message[: MAX_MESSAGE_CHARS - 1] + "…"
         super().__init__(message)
         self.code = code
         self.message = message
@@ -52,6 +57,12 @@ def missing_parameter(param: str) -> EventRefused:
 
 def invalid_value(param: str, message: str) -> EventRefused:
     return EventRefused("invalid_value", f"Invalid value for '{param}': {message}", param)
+
+
+def check_range(path: str, value: float | None, low: float, high: float) -> None:
+    """Raise EventRefused when a value is given and outside its closed range."""
+    if value is not None and not low <= value <= high:
+        raise invalid_value(path, f"{value} is not from {low} to {high}.")
 
 
 def commit_empty(duration_ms: float) -> EventRefused:

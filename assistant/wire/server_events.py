@@ -2,8 +2,8 @@
 What the server sends: the GA events of a text session with audio and image input.
 
 Strict on output: every struct writes exactly the fields its clients validate, so nothing
-here is optional that a stock client needs. ``event_id`` is stamped by ``stamped``, the
-one place that numbers events.
+here is optional that a stock client needs. ``event_id`` is empty until the event takes
+its place in the outgoing queue, which numbers them.
 """
 
 from typing import Any, Literal

@@ -1,7 +1,10 @@
+import contextlib
+import itertools
 import random
 import struct
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from assistant.errors import ProtocolError
 from assistant.wire import link
@@ -129,3 +132,30 @@ def test_a_message_longer_than_the_bound_is_not_sent(
 
 def test_half_an_hour_of_audio_fits_into_one_message() -> None:
     assert link.MAX_MESSAGE_BYTES > 30 * 60 * 16_000 * 4
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    payloads=st.lists(st.binary(max_size=40), max_size=6),
+    cuts=st.lists(st.integers(0, 300), max_size=12),
+)
+def test_any_split_of_a_stream_yields_the_same_payloads(
+    payloads: list[bytes], cuts: list[int]
+) -> None:
+    stream = b"".join(struct.pack("<I", len(p)) + p for p in payloads)
+    edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    deframer = link.Deframer()
+    found = [
+        payload
+        for start, stop in itertools.pairwise(edges)
+        for payload in deframer.receive_data(stream[start:stop])
+    ]
+    assert found == payloads
+
+
+@settings(max_examples=100, deadline=None)
+@given(payload=st.binary(max_size=60))
+def test_any_bytes_are_a_message_or_a_protocol_error(payload: bytes) -> None:
+    for decode in (link.decode_order, link.decode_report):
+        with contextlib.suppress(ProtocolError):
+            decode(payload)

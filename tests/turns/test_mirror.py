@@ -1,0 +1,139 @@
+"""The orders for single changes; what they amount to in any order: test_prompt_random."""
+
+import itertools
+
+from assistant.turns import prompt
+from assistant.turns.conversation import Item
+from assistant.turns.mirror import Mirror
+from assistant.wire import link
+from tests.turns.items import picture, reply, user
+from tests.turns.sequences import ReferenceEngine
+
+
+def ordered(mirror: Mirror, reply_id: str, *items: Item) -> list[str]:
+    """Ask for a reply to a conversation; return the names of the orders, told apart."""
+    adapter = prompt.adapter_for(items)
+    orders = mirror.orders(adapter, prompt.segments("", items), prompt.reply_key(reply_id))
+    return [
+        f"{type(order).__name__} {order.mark}"
+        if isinstance(order, link.Mark | link.Rollback)
+        else type(order).__name__
+        for order in orders
+    ]
+
+
+FIRST = ["Open", "Mark 0", "Append", "Mark 1", "Append", "Mark 2", "Append"]
+"""A question, its end and the header of the reply."""
+
+
+def appended(sequence: int, *counts: int) -> link.Appended:
+    text, image, audio = counts
+    return link.Appended(
+        sequence=sequence, num_tokens=0, num_text=text, num_image=image, num_audio=audio
+    )
+
+
+def test_every_append_has_a_mark_before_it() -> None:
+    assert ordered(Mirror(itertools.count(1)), "2", user("1", "Hi")) == FIRST
+
+
+def test_a_reply_in_the_history_is_not_read_again() -> None:
+    mirror = Mirror(itertools.count(1))
+    ordered(mirror, "2", user("1", "Hi"))
+    again = ordered(mirror, "4", user("1", "Hi"), reply("2", 5), user("3", "So"))
+    assert again[0] == "Rollback 0", "the first item is another one of the same id"
+    first = user("1", "Hi")
+    mirror = Mirror(itertools.count(1))
+    ordered(mirror, "2", first)
+    again = ordered(mirror, "4", first, reply("2", 5), user("3", "So"))
+    end, question, end_of_question, header = (f"Mark {n}" for n in range(3, 7))
+    assert again == [
+        end, "Append", question, "Append", end_of_question, "Append", header, "Append"
+    ]  # fmt: skip
+
+
+def test_a_reply_that_left_nothing_is_cut_off() -> None:
+    mirror = Mirror(itertools.count(1))
+    first = user("1", "Hi")
+    ordered(mirror, "2", first)
+    assert ordered(mirror, "3", first) == ["Rollback 2", "Mark 2", "Append"]
+
+
+def test_a_change_of_adapter_closes_the_sequence_and_opens_another_number() -> None:
+    mirror = Mirror(itertools.count(7))
+    ordered(mirror, "2", user("1", "Hi"))
+    assert ordered(mirror, "4", user("1", "Hi"), picture("3"))[:2] == ["Close", "Open"]
+    assert mirror.sequence == 8
+
+
+def test_after_an_engine_death_everything_is_read_again_without_a_close() -> None:
+    mirror = Mirror(itertools.count(1))
+    first = user("1", "Hi")
+    ordered(mirror, "2", first)
+    mirror.forget()
+    assert mirror.sequence is None
+    assert ordered(mirror, "2", first) == FIRST
+
+
+def test_closing_is_one_order_and_closing_nothing_none() -> None:
+    mirror = Mirror(itertools.count(1))
+    assert mirror.close() == []
+    ordered(mirror, "2", user("1", "Hi"))
+    assert mirror.close() == [link.Close(1)]
+    assert mirror.close() == []
+
+
+def test_costs_belong_to_the_segments_in_the_order_of_their_appends() -> None:
+    mirror = Mirror(itertools.count(1))
+    item = picture("1")
+    wanted = prompt.segments("", [item])
+    ordered(mirror, "2", item)
+    assert mirror.known_cost(wanted) == 0
+    for counts in ((1, 276, 0), (1, 0, 0), (1, 0, 0)):
+        mirror.receive_appended(appended(1, *counts))
+    assert mirror.known_cost(wanted) == 278
+    assert (mirror.held_cost().num_image, mirror.held_cost().total) == (276, 279)
+
+
+def test_answers_of_another_sequence_and_surplus_ones_are_not_counted() -> None:
+    mirror = Mirror(itertools.count(1))
+    mirror.receive_appended(appended(1, 5, 0, 0))
+    ordered(mirror, "2", user("1", "Hi"))
+    mirror.receive_appended(appended(9, 5, 0, 0))
+    assert mirror.held_cost().total == 0
+    for _ in range(5):
+        mirror.receive_appended(appended(1, 5, 0, 0))
+    assert mirror.held_cost().total == 15
+
+
+def test_costs_are_known_across_sequences_until_they_are_pruned() -> None:
+    mirror = Mirror(itertools.count(1))
+    item = user("1", "Hi")
+    wanted = prompt.segments("", [item])
+    ordered(mirror, "2", item)
+    mirror.receive_appended(appended(1, 5, 0, 0))
+    mirror.forget()
+    mirror.prune_costs(wanted)
+    assert mirror.known_cost(wanted) == 5
+    mirror.prune_costs([])
+    assert mirror.known_cost(wanted) == 0
+
+
+def test_a_second_turn_of_a_long_conversation_reads_only_what_is_new() -> None:
+    engine, mirror = ReferenceEngine(), Mirror(itertools.count(1))
+    items: list[Item] = []
+    num_read = []
+    for number in range(40):
+        items.append(user(f"u{number}", "Hi"))
+        reply_id = f"r{number}"
+        adapter = prompt.adapter_for(items)
+        segments = prompt.segments("Be brief.", items)
+        before = engine.num_read
+        for order in mirror.orders(adapter, segments, prompt.reply_key(reply_id)):
+            engine.receive(order)
+        num_read.append(engine.num_read - before)
+        sequence = engine.sequences[1]
+        sequence.read.append(("token", number))
+        items.append(reply(reply_id, number))
+    assert num_read[0] == 7
+    assert set(num_read[1:]) == {5}
