@@ -75,4 +75,4 @@ def test_every_session_survives_a_death_at_any_moment(
         for client in clients:
             assert client.ask("again", max_output_tokens=2)["status"] == "incomplete"
             assert client.types().count("session.created") == 1
-            client.socket.close()
+            client.close()
