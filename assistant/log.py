@@ -14,8 +14,9 @@ from typing import Any, TextIO
 HELD_LOGGERS = ("websockets", "uvicorn", "aiortc", "aioice", "httpx", "httpcore", "PIL")
 """Libraries whose DEBUG lines contain messages, media or candidate addresses."""
 
-_ACCESS_LOGGER = "uvicorn.access"
-"""It logs whole request targets, so also a secret that somebody put in a query."""
+_TARGET_LOGGERS = ("uvicorn.access", "uvicorn.error")
+"""They log whole request targets at INFO, so also a secret that somebody put in a query
+(uvicorn 0.54 calls its general logger, WebSocket handshakes included, "error")."""
 
 
 class _OneLine(logging.Formatter):
@@ -47,7 +48,8 @@ def set_up(level: str, stream: TextIO | None = None) -> None:
     root.setLevel(level)
     for name in HELD_LOGGERS:
         logging.getLogger(name).setLevel(max(root.level, logging.INFO))
-    logging.getLogger(_ACCESS_LOGGER).setLevel(logging.WARNING)
+    for name in _TARGET_LOGGERS:
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
     logging.captureWarnings(True)
 
 
