@@ -59,7 +59,7 @@ class EngineConfig:
     max_audio_s: Annotated[float, Bounds(1, 1800)] = 1800.0
     max_image_pixels: Annotated[int, Bounds(4096)] = 24_000_000
     start_timeout_s: Annotated[float, Bounds(1)] = 600.0
-    hang_timeout_s: Annotated[float, Bounds(0.5)] = 30.0
+    hang_timeout_s: Annotated[float, Bounds(0.5)] = 60.0
     admission_timeout_s: Annotated[float, Bounds(0.1)] = 20.0
 
 

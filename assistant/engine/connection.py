@@ -5,6 +5,7 @@ Knows framing and bounds; knows no sequence.
 """
 
 import socket
+import time
 from collections import deque
 
 from assistant.errors import EngineError
@@ -85,6 +86,8 @@ class Connection:
 
     def post(self, report: link.Report) -> None:
         """Put a report behind those not sent yet; ``flush`` sends."""
+        if isinstance(report, link.Token):
+            report.written_at = time.monotonic()
         self._outbox += link.encode(report)
 
     @property

@@ -32,7 +32,7 @@ class Call:
 
     def __init__(self, config: Config, engine: EngineClient, model: str) -> None:
         self._loop = asyncio.get_running_loop()
-        self._opened = self._loop.time()
+        self._opened = time.monotonic()
         self._limits = config.limits
         self._engine = engine
         self._senses = Senses(config)
@@ -46,6 +46,7 @@ class Call:
             hangover_ms=self._senses.hangover_ms,
         )
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0  # session time of the timer
         self.outbox = Outbox(config.server.max_outbox_bytes)
         self.hang: Hang | None = None
         """How the session wants its connection closed, once the outbox is empty."""
@@ -116,7 +117,10 @@ class Call:
     # --- from the engine ----------------------------------------------------------------
 
     def receive_report(self, report: link.Report) -> None:
-        self._session.receive_report(report, self._now())
+        now = self._now()
+        if isinstance(report, link.Token) and report.written_at:
+            now = min(now, report.written_at - self._opened)
+        self._session.receive_report(report, now)
         self._carry_out()
 
     def receive_engine(self, ready: link.Ready | None) -> None:
@@ -131,7 +135,8 @@ class Call:
             timeline.first_byte = self._now()
 
     def _now(self) -> float:
-        return self._loop.time() - self._opened
+        # Not the loop's time: uvloop reads that once per iteration, in milliseconds.
+        return time.monotonic() - self._opened
 
     def _carry_out(self) -> None:
         for action in self._session.actions():
@@ -149,20 +154,21 @@ class Call:
                 case Hang():
                     self.hang = action
                     self.outbox.close()
-        self._arm()
+        if self.hang is None:
+            self._arm()
 
     def _arm(self) -> None:
-        due = self._opened + self._session.deadline()
-        if self._timer is None or self._timer.cancelled() or self._timer.when() != due:
+        due = self._session.deadline()
+        if self._timer is None or self._due != due:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = self._loop.call_at(due, self._handle_timer)
+            self._due = due
+            self._timer = self._loop.call_later(due - self._now(), self._handle_timer)
 
     def _handle_timer(self) -> None:
         self._timer = None
         self._session.handle_timer(self._now())
-        if self.hang is None:
-            self._carry_out()
+        self._carry_out()
 
     def _log_turn(self, response: wire.Response, timeline: Timeline | None) -> None:
         tokens = response.usage.output_tokens if response.usage else 0

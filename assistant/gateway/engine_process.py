@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import sys
 import tempfile
 from dataclasses import asdict
@@ -108,6 +109,8 @@ class EngineProcess:
             str(path),
             "--config-json",
             json.dumps(asdict(self._config)),
+            "--parent-pid",
+            str(os.getpid()),
             stdin=asyncio.subprocess.DEVNULL,
         )
         while not path.exists():
@@ -120,7 +123,17 @@ class EngineProcess:
                     f"the engine was not ready within {self._config.start_timeout_s:g} s"
                 )
             await asyncio.sleep(CONNECT_RETRY_S)
-        return await self._client.connect(path, deadline - loop.time())
+        try:
+            return await self._client.connect(path, deadline - loop.time())
+        except EngineGone:
+            # An engine that says why it cannot start closes the link and ends.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    status = await process.wait()
+                    raise EngineStartFailed(
+                        f"the engine ended with status {status}"
+                    ) from None
+            raise
 
     async def _until_gone(self) -> None:
         """Return when the process has ended; kill one whose link or loop is dead."""

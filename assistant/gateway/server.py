@@ -22,6 +22,7 @@ from assistant.config import Config, Effective
 from assistant.data_home import data_directory
 from assistant.errors import ConfigError, EngineError
 from assistant.gateway import app
+from assistant.gateway.connection import Connection
 from assistant.gateway.engine_client import EngineClient
 from assistant.gateway.engine_process import EngineProcess, EngineStartFailed
 from assistant.gateway.service import Service
@@ -145,7 +146,7 @@ def _uvicorn_config(config: Config, service: Service) -> uvicorn.Config:
     return uvicorn.Config(
         app.build(service),
         http="httptools",
-        ws="websockets-sansio",
+        ws=Connection,
         ws_max_size=config.server.max_message_bytes,
         ws_per_message_deflate=False,  # base64 sound hardly shrinks; deflating costs ms
         lifespan="off",

@@ -13,12 +13,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from assistant.gateway import access
 from assistant.gateway.call import Call
+from assistant.gateway.connection import aborter
 from assistant.gateway.service import Service
 
 log = logging.getLogger(__name__)
 
-NO_ROOM = 1013  # try again later
-SLOW_READER = 1008
+SLOW_READER = 1008  # policy violation
+CLOSE_TIMEOUT_S = 2.0
 
 
 class _Ended(Exception):
@@ -53,7 +54,7 @@ async def realtime(websocket: WebSocket) -> None:
         service.calls.discard(call)
         call.close()
         if code:
-            await _close(websocket, code, reason, service.config.server.send_deadline_s)
+            await _close(websocket, code, reason)
 
 
 def _refusal(websocket: WebSocket, service: Service) -> JSONResponse | None:
@@ -121,10 +122,13 @@ def _close_code(ended: "BaseExceptionGroup[_Ended]") -> tuple[int, str]:
     return (codes[0].code or 1011, codes[0].reason) if codes else (1011, "")
 
 
-async def _close(websocket: WebSocket, code: int, reason: str, deadline_s: float) -> None:
+async def _close(websocket: WebSocket, code: int, reason: str) -> None:
+    """Say good-bye, and drop a client that has not taken it in time."""
+    abort = aborter(websocket.scope["extensions"])
+    asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, abort)
     try:
-        async with asyncio.timeout(deadline_s):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await websocket.close(code, reason)
     except (TimeoutError, RuntimeError, OSError) as error:
-        # The client vanished between our last look and now; there is nobody to tell.
+        # The client vanished or stopped reading; there is nobody to tell.
         log.debug("= close %d not delivered: %s", code, type(error).__name__)

@@ -78,6 +78,12 @@ class Mirror:
             key = self._awaited.pop(0)
             self._costs[key] = Cost(report.num_text, report.num_image, report.num_audio)
 
+    def receive_reply(self, num_tokens: int) -> None:
+        """Learn how many tokens the reply added to the segment that is its header."""
+        cost = self._costs.get(self._held[-1]) if self._held else None
+        if cost is not None:
+            cost.num_text += num_tokens
+
     def known_cost(self, segments: Sequence[Segment]) -> int:
         """Tokens of those segments that were ever appended; unknown ones count nothing."""
         return sum(self._costs[s.key].total for s in segments if s.key in self._costs)

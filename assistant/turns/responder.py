@@ -22,6 +22,10 @@ from assistant.wire import link, server_events as wire
 MIN_REPLY_TOKENS = 64
 """Room that trimming leaves for a reply, however long it may become."""
 
+TRIMMED_SHARE = 0.75
+"""Of the budget, what trimming leaves: each one costs a new prefill of all that stays, so
+several turns leave at once and the next ones fit as they are."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Request:
@@ -115,7 +119,8 @@ class Responder:
             self._receive_token(running, report, now)
         elif isinstance(report, link.Finished):
             self._receive_finished(running, report, now)
-        elif isinstance(report, link.Failed):
+        elif isinstance(report, link.Failed) and report.code != "sequence_failed":
+            # A generation on a failed sequence: the refused append says why, and comes.
             self._refused(report, now)
 
     def handle_timer(self, now: float) -> None:
@@ -170,10 +175,10 @@ class Responder:
         request = running.request
         items = self._conversation.items if request.items is None else request.items
         segments = prompt.segments(request.instructions, items)
-        while self._mirror.known_cost(segments) + MIN_REPLY_TOKENS > self._budget:
-            if not self._trim(request):
-                break
-            segments = prompt.segments(request.instructions, items)
+        if self._mirror.known_cost(segments) + MIN_REPLY_TOKENS > self._budget:
+            bound = self._budget * TRIMMED_SHARE - MIN_REPLY_TOKENS
+            while self._mirror.known_cost(segments) > bound and self._trim(request):
+                segments = prompt.segments(request.instructions, items)
         adapter = prompt.adapter_for(items)
         reply_key = prompt.reply_key(running.reply.item_id)
         self._emit_orders(self._mirror.orders(adapter, segments, reply_key))
@@ -290,6 +295,7 @@ class Responder:
         if running.item is not None:
             running.item.content = [Text(running.reply.text)]
             running.item.token_ids = tuple(running.token_ids)
+            self._mirror.receive_reply(len(running.token_ids))
             running.item.status = "completed" if ending == "completed" else "incomplete"
         vendor = {"frames": running.request.frames, "timeline": timeline.to_wire()}
         self._emit_events(running.reply.close(ending, details, usage, vendor), timeline)

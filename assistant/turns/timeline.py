@@ -23,7 +23,7 @@ class Timeline:
         """Return ``{"speech_end_ms": …}``; what did not happen is None."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {
-            f"{name}_ms": None if value is None else round(value * 1000, 1)
+            f"{name}_ms": None if value is None else round(value * 1000, 2)
             for name, value in values.items()
         }
 

@@ -189,6 +189,9 @@ class Token(Message):
     generation: int
     ids: list[int]
     text: str
+    written_at: float = 0.0
+    """When it left the engine, on the clock that all processes of a machine share
+    (``time.monotonic``); 0 when nobody stamped it."""
 
 
 class Finished(Message, kw_only=True):

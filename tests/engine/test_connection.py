@@ -1,4 +1,5 @@
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -71,7 +72,7 @@ def test_what_is_not_an_order_breaks_the_protocol(pair: Pair, data: bytes) -> No
 
 def test_a_gateway_that_reads_slowly_gets_everything_in_the_end(pair: Pair) -> None:
     connection, gateway = pair
-    report = link.Token(1, 1, [5], "x" * 1000)
+    report = link.Failed(sequence=1, generation=1, code="x", message="x" * 1000)
     for _ in range(1000):
         connection.post(report)
     connection.flush()
@@ -109,3 +110,13 @@ def test_a_full_inbox_leaves_the_rest_in_the_socket(
     connection.next_order()
     connection.receive()
     assert connection.has_reports
+
+
+def test_a_token_carries_the_moment_it_left(pair: Pair) -> None:
+    connection, gateway = pair
+    before = time.monotonic()
+    connection.post(link.Token(1, 1, [5], "x"))
+    connection.flush()
+    token = link.decode_report(gateway.recv(2**16)[4:])
+    assert isinstance(token, link.Token)
+    assert before <= token.written_at <= time.monotonic()

@@ -4,9 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.service.checkpoints import write_talkative
-from tests.service.harness import RunningService, running
-
-REPLY_TOKENS = 80
+from tests.service.harness import REPLY_TOKENS, RunningService, running
 
 
 @pytest.fixture(scope="session")

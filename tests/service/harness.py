@@ -2,7 +2,7 @@
 The whole service as a process, and a plain WebSocket client to talk to it.
 
 Every event that the client receives is kept with its time; ``Client.close`` hands all of
-them to the strict validators, so that whatever a test provokes is also valid.
+them to the strict validators, so that whatever a test provokes is also checked to be valid.
 """
 
 import base64
@@ -29,6 +29,8 @@ from assistant.media.recordings import read_audio
 DATA = Path(__file__).parents[1] / "data"
 START_TIMEOUT_S = 60.0
 PACKET_S = 0.02
+REPLY_TOKENS = 80
+"""Length of every reply of the service under test."""
 
 
 class RunningService:
@@ -125,7 +127,16 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave, and have every event that came judged by the strictest clients."""
+        # Imported late: it takes seconds, and the unit tests collect this module too.
+        from tests.wire.validators import validate_server_event
+
         self.socket.close()
+        for text in self.texts:
+            validate_server_event(text)
 
     def send(self, type: str, **fields: Any) -> None:
         self.socket.send(json.dumps({"type": type, **fields}))
@@ -184,7 +195,8 @@ class Client:
 def pcm(samples: npt.NDArray[np.float32]) -> bytes:
     """Return 16 kHz float samples as PCM16 at 24 kHz, the protocol's default."""
     resampled = soxr.resample(samples, 16_000, 24_000)
-    return (np.clip(resampled, -1, 1) * 32767).astype("<i2").tobytes()
+    data: bytes = (np.clip(resampled, -1, 1) * 32767).astype("<i2").tobytes()
+    return data
 
 
 def recording(name: str, lead_s: float = 0.5, tail_s: float = 1.2) -> bytes:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.media.labelled import Recording, read_recordings, utterances
-from tests.service.conftest import REPLY_TOKENS
 from tests.service.harness import (
     DATA,
+    REPLY_TOKENS,
     Client,
     RunningService,
     is_subsequence,
@@ -169,7 +169,7 @@ def test_ten_sessions_are_answered_at_once(service: RunningService) -> None:
             assert done["usage"]["output_tokens"] == REPLY_TOKENS
     finally:
         for client in clients:
-            client.socket.close()
+            client.close()
 
 
 def test_the_talk_command_prints_an_answer(service: RunningService) -> None:

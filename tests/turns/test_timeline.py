@@ -3,7 +3,7 @@ from assistant.turns.timeline import Timeline
 
 def test_the_wire_has_milliseconds_and_null_for_what_did_not_happen() -> None:
     wire = Timeline(speech_end=1.2345678, done=2.0).to_wire()
-    assert (wire["speech_end_ms"], wire["done_ms"]) == (1234.6, 2000.0)
+    assert (wire["speech_end_ms"], wire["done_ms"]) == (1234.57, 2000.0)
     assert wire["soft_end_ms"] is None
     assert all(name.endswith("_ms") for name in wire)
 

@@ -1,0 +1,32 @@
+"""
+uvicorn's WebSocket connection, able to drop a client that does not read.
+
+uvicorn 0.54 closes a connection only once everything written has left, so one whose
+client never reads stays for ever, with its memory. ASGI has no word for cutting it off;
+this class puts one into the scope's extensions. It is the only place that reaches into
+uvicorn; remove it when ASGI or uvicorn can abort a connection.
+"""
+
+from collections.abc import Callable
+from typing import cast
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+ABORT = "assistant.abort"
+
+
+class Connection(WebSocketsSansIOProtocol):
+    """A connection whose application can abort it."""
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        scope = getattr(self, "scope", None)  # not there when the handshake was refused
+        if scope is not None:
+            scope["extensions"][ABORT] = self.transport.abort
+
+
+def aborter(extensions: dict[str, object] | None) -> Callable[[], None]:
+    """Return what drops the connection at once, whatever is still to be written."""
+    assert extensions is not None, "the application runs on a Connection"
+    return cast(Callable[[], None], extensions[ABORT])

@@ -1,0 +1,3 @@
+from tests.service.conftest import arguments, service, talkative
+
+__all__ = ["arguments", "service", "talkative"]

@@ -1,0 +1,135 @@
+"""The stock ``openai`` client, pointed here by its ``base_url`` and by nothing else."""
+
+import asyncio
+import base64
+import itertools
+import time
+from typing import Any
+
+import pytest
+from openai import AsyncOpenAI
+
+from tests.service.harness import DATA, PACKET_S, RunningService, recording
+
+pytestmark = pytest.mark.clients
+
+LADDER = [
+    "session.created",
+    "session.updated",
+    "conversation.item.added",
+    "conversation.item.done",
+    "input_audio_buffer.speech_started",
+    "input_audio_buffer.speech_stopped",
+    "input_audio_buffer.committed",
+    "conversation.item.added",
+    "conversation.item.done",
+    "response.created",
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.content_part.added",
+    "response.output_text.delta",
+    "response.output_text.done",
+    "response.content_part.done",
+    "conversation.item.done",
+    "response.output_item.done",
+    "response.done",
+]
+
+
+def client_of(service: RunningService) -> AsyncOpenAI:
+    return AsyncOpenAI(base_url=f"{service.url}/v1", api_key="unused", max_retries=0)
+
+
+async def collect(connection: Any, last: str) -> list[Any]:
+    """Receive until an event of type ``last``; every event gets its arrival time."""
+    events = []
+    async with asyncio.timeout(30):
+        async for event in connection:
+            events.append(event)
+            event.arrived_at = time.monotonic()
+            if event.type == last:
+                return events
+    raise AssertionError("the connection ended")
+
+
+def text_item(text: str) -> dict[str, Any]:
+    part = {"type": "input_text", "text": text}
+    return {"type": "message", "role": "user", "content": [part]}
+
+
+def test_a_recorded_question_and_one_jpeg_give_the_documented_ladder(
+    service: RunningService,
+) -> None:
+    async def talk() -> list[Any]:
+        async with client_of(service).realtime.connect(model="phi") as connection:
+            await connection.session.update(
+                session={"type": "realtime", "output_modalities": ["text"]}
+            )
+            jpeg = base64.b64encode((DATA / "webcam_person_a.jpg").read_bytes()).decode()
+            image = {"type": "input_image", "image_url": f"data:image/jpeg;base64,{jpeg}"}
+            item: Any = {"type": "message", "role": "user", "content": [image]}
+            await connection.conversation.item.create(item=item)
+            microphone = asyncio.create_task(speak(connection))
+            events = await collect(connection, "response.done")
+            await microphone
+            return events
+
+    async def speak(connection: Any) -> None:
+        sound = recording("google_today.wav")
+        start = time.monotonic()
+        for number, at in enumerate(range(0, len(sound), 960)):
+            await asyncio.sleep(max(0, start + number * PACKET_S - time.monotonic()))
+            packet = base64.b64encode(sound[at : at + 960]).decode()
+            await connection.input_audio_buffer.append(audio=packet)
+
+    events = asyncio.run(talk())
+    assert [kind for kind, _ in itertools.groupby(event.type for event in events)] == LADDER
+    deltas = [event for event in events if event.type == "response.output_text.delta"]
+    assert len(deltas) > 20
+    arrivals = {round(event.arrived_at, 3) for event in deltas}
+    assert len(arrivals) > len(deltas) / 3, "deltas came in one lump"
+    response = events[-1].response
+    assert "".join(delta.delta for delta in deltas) == response.output[0].content[0].text
+    assert response.usage.input_token_details.image_tokens > 0
+
+
+def test_text_cancel_delete_and_retrieve(service: RunningService) -> None:
+    async def talk() -> None:
+        async with client_of(service).realtime.connect(model="phi") as connection:
+            await connection.conversation.item.create(item=text_item("hello"))
+            await connection.response.create()
+            events = await collect(connection, "response.done")
+            answer = events[-1].response.output[0]
+            await connection.conversation.item.retrieve(item_id=answer.id)
+            (retrieved,) = await collect(connection, "conversation.item.retrieved")
+            assert retrieved.item.content[0].text == answer.content[0].text
+            await connection.conversation.item.delete(item_id=answer.id)
+            await collect(connection, "conversation.item.deleted")
+            await connection.response.create()
+            await collect(connection, "response.output_text.delta")
+            await connection.response.cancel()
+            events = await collect(connection, "response.done")
+            assert events[-1].response.status == "cancelled"
+
+    asyncio.run(talk())
+
+
+def test_an_error_reaches_the_client_with_the_id_of_its_event(
+    service: RunningService,
+) -> None:
+    async def talk() -> None:
+        async with client_of(service).realtime.connect(model="phi") as connection:
+            await connection.response.cancel(event_id="mine")
+            events = await collect(connection, "error")
+            assert events[-1].error.event_id == "mine"
+            assert events[-1].error.code == "response_cancel_not_active"
+
+    asyncio.run(talk())
+
+
+def test_models_can_be_listed(service: RunningService) -> None:
+    async def names() -> list[str]:
+        async with client_of(service) as client:
+            return [model.id async for model in client.models.list()]
+
+    assert asyncio.run(names()) == ["talkative"]
