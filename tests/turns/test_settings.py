@@ -1,0 +1,292 @@
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from assistant.config import Config, PairingConfig, ReplyConfig
+from assistant.turns import settings as session_settings
+from assistant.turns.settings import InputFormat, Settings
+from assistant.wire import client_events as client
+from assistant.wire.refusals import EventRefused
+
+CONFIG = Config(
+    reply=ReplyConfig(instructions="Be brief."), pairing=PairingConfig(frames_per_turn=2)
+)
+START = session_settings.initial(CONFIG, "demo", hangover_ms=96)
+
+
+def update(settings: Settings = START, /, **session: Any) -> Settings:
+    """Apply a ``session.update`` as a client would send it."""
+    text = msgspec.json.encode({"type": "session.update", "session": session})
+    event = client.decode(text)
+    assert isinstance(event, client.SessionUpdate)
+    return session_settings.updated(settings, event.session)
+
+
+def hearing(settings: Settings = START, /, **audio_input: Any) -> Settings:
+    return update(settings, audio={"input": audio_input})
+
+
+def speaking(settings: Settings = START, /, **audio_output: Any) -> Settings:
+    return update(settings, audio={"output": audio_output})
+
+
+def echo(settings: Settings) -> dict[str, Any]:
+    return settings.to_wire("sess_1", 1_795_219_801)
+
+
+def refused_param(**session: Any) -> str | None:
+    with pytest.raises(EventRefused) as caught:
+        update(**session)
+    assert caught.value.code == "invalid_value"
+    return caught.value.param
+
+
+# --- the echo ----------------------------------------------------------------------------
+
+
+def test_a_session_starts_with_what_the_service_is_configured_to() -> None:
+    session = echo(START)
+    assert session["model"] == "demo"
+    assert session["instructions"] == "Be brief."
+    assert session["assistant"]["video"] == {"frames_per_turn": 2}
+    assert session["output_modalities"] == ["text"]
+    assert session["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 24_000}
+    assert session["audio"]["input"]["transcription"] is None
+    assert session["audio"]["input"]["turn_detection"]["type"] == "server_vad"
+    assert (session["id"], session["expires_at"]) == ("sess_1", 1_795_219_801)
+
+
+@pytest.mark.parametrize("modalities", [["audio"], ["text"], ["text", "audio"], None])
+def test_whatever_is_asked_for_the_answer_is_text(modalities: list[str] | None) -> None:
+    assert echo(update(output_modalities=modalities))["output_modalities"] == ["text"]
+    assert echo(update(modalities=modalities))["output_modalities"] == ["text"]
+
+
+def test_what_is_not_offered_is_not_promised() -> None:
+    wanted = hearing(transcription={"model": "whisper-1", "delay": "low"})
+    assert echo(wanted)["audio"]["input"]["transcription"] is None
+
+
+def test_the_model_does_not_change_in_a_session() -> None:
+    assert update(model="another") == START
+
+
+# --- absent, null and values --------------------------------------------------------------
+
+CHANGED: dict[str, Any] = {
+    "instructions": "Be long.",
+    "max_output_tokens": 99,
+    "truncation": "disabled",
+    "tracing": "auto",
+    "parallel_tool_calls": False,
+    "audio": {
+        "input": {
+            "format": {"type": "audio/pcmu"},
+            "noise_reduction": {"type": "near_field"},
+        },
+        "output": {"voice": "ash", "speed": 1.25},
+    },
+}
+
+
+def test_an_empty_update_changes_nothing() -> None:
+    changed = update(**CHANGED)
+    assert update(changed) == changed
+    assert update(changed, audio={}) == changed
+    assert update(changed, audio={"input": {}, "output": {}}) == changed
+    assert update(changed, audio=None) == changed
+    assert update(changed, assistant={}) == changed
+
+
+def test_every_value_is_echoed_as_it_was_set() -> None:
+    session = echo(update(**CHANGED))
+    for name in CHANGED.keys() - {"audio"}:
+        assert session[name] == CHANGED[name]
+    sound = session["audio"]
+    assert sound["input"]["format"] == {"type": "audio/pcmu"}
+    assert sound["input"]["noise_reduction"] == {"type": "near_field"}
+    assert (sound["output"]["voice"], sound["output"]["speed"]) == ("ash", 1.25)
+
+
+def test_null_brings_the_defaults_back_and_empties_the_instructions() -> None:
+    nulls = {name: None for name in CHANGED if name != "audio"}
+    sound = {half: dict.fromkeys(keys) for half, keys in CHANGED["audio"].items()}
+    cleared = update(update(**CHANGED), **nulls, audio=sound)
+    assert cleared == replace(START, instructions="")
+
+
+def test_one_wrong_value_refuses_the_whole_update_at_its_path() -> None:
+    for session, param in (
+        ({"type": "transcription"}, "session.type"),
+        ({"max_output_tokens": 0}, "session.max_output_tokens"),
+        ({"max_output_tokens": 4097}, "session.max_output_tokens"),
+        ({"max_response_output_tokens": -1}, "session.max_output_tokens"),
+        ({"audio": {"output": {"speed": 0.2}}}, "session.audio.output.speed"),
+        ({"audio": {"output": {"speed": 1.6}}}, "session.audio.output.speed"),
+        (
+            {"truncation": {"type": "retention_ratio", "retention_ratio": 1.1}},
+            "session.truncation.retention_ratio",
+        ),
+        (
+            {"assistant": {"video": {"frames_per_turn": 17}}},
+            "session.assistant.video.frames_per_turn",
+        ),
+        (
+            {"audio": {"input": {"format": {"type": "audio/pcm", "rate": 44_100}}}},
+            "session.audio.input.format.rate",
+        ),
+        (
+            {"audio": {"input": {"format": {"type": "audio/pcma", "rate": 24_000}}}},
+            "session.audio.input.format.rate",
+        ),
+        (
+            {"audio": {"input": {"turn_detection": {"threshold": 1.1}}}},
+            "session.audio.input.turn_detection.threshold",
+        ),
+    ):
+        assert refused_param(**{"instructions": "Be long.", **session}) == param
+
+
+@pytest.mark.parametrize("type_", ["realtime", None])
+def test_the_type_may_be_left_out_or_be_the_only_one(type_: str | None) -> None:
+    assert update(type=type_) == START
+
+
+@pytest.mark.parametrize("limit", [1, 4096, "inf"])
+def test_token_limits_include_both_ends(limit: int | str) -> None:
+    assert update(max_output_tokens=limit).max_output_tokens == limit
+
+
+def test_retention_ratio_is_kept_as_given() -> None:
+    ratio = {
+        "type": "retention_ratio",
+        "retention_ratio": 0.8,
+        "token_limits": {"post_instructions": 500},
+    }
+    assert echo(update(truncation=ratio))["truncation"] == ratio
+    del ratio["token_limits"]
+    assert echo(update(truncation=ratio))["truncation"] == ratio
+
+
+def test_tracing_may_be_an_object() -> None:
+    assert echo(update(tracing={"group_id": "g"}))["tracing"] == {"group_id": "g"}
+
+
+def test_a_voice_is_echoed_as_a_string() -> None:
+    assert echo(speaking(voice={"id": "v"}))["audio"]["output"]["voice"] == "v"
+
+
+def test_speed_may_be_a_whole_number() -> None:
+    assert speaking(speed=1).speed == 1.0
+
+
+# --- formats -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ({"type": "audio/pcm"}, InputFormat()),
+        ({"type": "audio/pcm", "rate": None}, InputFormat()),
+        ({"type": "audio/pcm", "rate": 24_000}, InputFormat()),
+        ({"type": "audio/pcm", "rate": 16_000}, InputFormat("audio/pcm", 16_000)),
+        ({"type": "audio/pcmu"}, InputFormat("audio/pcmu", 8_000)),
+        ({"type": "audio/pcma", "rate": 8_000}, InputFormat("audio/pcma", 8_000)),
+    ],
+)
+def test_formats_are_read_with_their_rates(
+    form: dict[str, Any], expected: InputFormat
+) -> None:
+    assert hearing(format=form).input_format == expected
+
+
+@pytest.mark.parametrize(
+    ("form", "num_bytes"),
+    [
+        (InputFormat(), 48_000),
+        (InputFormat("audio/pcm", 16_000), 32_000),
+        (InputFormat("audio/pcmu", 8_000), 8_000),
+        (InputFormat("audio/pcma", 8_000), 8_000),
+    ],
+)
+def test_a_second_of_any_format_is_16000_samples(form: InputFormat, num_bytes: int) -> None:
+    assert form.num_samples(num_bytes) == 16_000
+    assert form.num_samples(0) == 0
+
+
+# --- beta names --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("beta", "current"),
+    [
+        ({"voice": "ash"}, {"audio": {"output": {"voice": "ash"}}}),
+        ({"voice": None}, {"audio": {"output": {"voice": None}}}),
+        (
+            {"input_audio_format": "g711_ulaw"},
+            {"audio": {"input": {"format": {"type": "audio/pcmu"}}}},
+        ),
+        (
+            {"input_audio_format": "g711_alaw"},
+            {"audio": {"input": {"format": {"type": "audio/pcma"}}}},
+        ),
+        (
+            {"input_audio_format": "pcm16"},
+            {"audio": {"input": {"format": {"type": "audio/pcm"}}}},
+        ),
+        ({"input_audio_format": None}, {"audio": {"input": {"format": None}}}),
+        ({"turn_detection": None}, {"audio": {"input": {"turn_detection": None}}}),
+        (
+            {"turn_detection": {"type": "server_vad", "threshold": 0.7}},
+            {"audio": {"input": {"turn_detection": {"threshold": 0.7}}}},
+        ),
+        ({"max_response_output_tokens": 5}, {"max_output_tokens": 5}),
+        ({"max_response_output_tokens": "inf"}, {"max_output_tokens": None}),
+    ],
+)
+def test_a_beta_name_means_the_same_as_the_current_one(
+    beta: dict[str, Any], current: dict[str, Any]
+) -> None:
+    changed = update(**CHANGED)
+    assert update(changed, **beta) == update(changed, **current)
+
+
+def test_the_current_name_wins_over_the_beta_one() -> None:
+    assert update(voice="ash", audio={"output": {"voice": "sage"}}).voice == "sage"
+    both = update(max_response_output_tokens=5, max_output_tokens=6)
+    assert both.max_output_tokens == 6
+
+
+# --- the vendor key ----------------------------------------------------------------------
+
+
+def test_extensions_are_off_until_asked_for_and_echoed_then() -> None:
+    assert echo(START)["assistant"]["events"] == []
+    wanted = update(assistant={"events": ["metrics"], "video": {"frames_per_turn": 0}})
+    assert echo(wanted)["assistant"] == {
+        "events": ["metrics"],
+        "video": {"frames_per_turn": 0},
+    }
+
+
+# --- endpointing -------------------------------------------------------------------------
+
+
+def test_turn_detection_overrides_three_values_of_the_endpointing() -> None:
+    wanted = hearing(
+        turn_detection={
+            "threshold": 0.7,
+            "prefix_padding_ms": 100,
+            "silence_duration_ms": 900,
+        }
+    )
+    assert wanted.effective_endpointing == replace(
+        START.endpointing, threshold=0.7, prefix_padding_ms=100, silence_duration_ms=900
+    )
+
+
+def test_without_turn_detection_the_endpointing_is_the_services() -> None:
+    changed = hearing(turn_detection={"threshold": 0.7})
+    assert hearing(changed, turn_detection=None).effective_endpointing == START.endpointing
