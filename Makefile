@@ -53,7 +53,7 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	@for script in tests/bench/*.py; do \
 	    case $$script in *'*'*|*/__init__.py|*/test_*|*/conftest.py) continue;; esac; \
-	    echo "== $$script"; $(BIN)/python "$$script"; done
+	    name=$$(basename "$$script" .py); echo "== $$name"; $(BIN)/python -m "tests.bench.$$name"; done
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

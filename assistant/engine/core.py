@@ -4,7 +4,7 @@ The engine without its sockets: orders in, reports out, one step of work at a ti
 What a gateway may rely on:
 
 * Every ``Append`` is answered once and in order, by ``Appended`` or by ``Failed`` without
-  a generation. One that a ``Rollback`` cuts off before it was prefilled is answered then.
+  a generation. One that a ``Rollback`` cuts off before it was prefilled is answered in its place.
 * Every ``Generate`` is answered once, by ``Finished`` or by ``Failed`` with its number,
   also when ``Rollback`` or ``Close`` ends it. Nothing follows about a closed sequence.
 * A ``Cancel`` that crosses the end of its reply on the link still shortens that reply.
@@ -144,13 +144,11 @@ class Engine:
         if sequence.generation is not None:
             self._finish(sequence, "cancelled")
         try:
-            dropped = sequence.rollback(mark)
+            sequence.rollback(mark)
         except RequestRefused as error:
             self._fail_sequence(sequence, error.code, str(error))
             self._reports.failed(sequence.key, None, error.code, str(error))
             return
-        for append in dropped:
-            self._reports.answer(sequence, append)
         self._answer(sequence)
         self._scheduler.update(sequence)
 

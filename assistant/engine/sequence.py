@@ -11,7 +11,7 @@ sequence whose row was given to somebody else can be read again.
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from assistant.errors import RequestRefused
@@ -164,9 +164,12 @@ class Sequence:
         """Remember the present end under a number."""
         self.marks[mark] = self.num_tokens
 
-    def rollback(self, mark: int) -> list[PendingAppend]:
+    def rollback(self, mark: int) -> None:
         """
-        Cut back to a mark, clear a failure and return the appends nobody will prefill.
+        Cut back to a mark and clear a failure.
+
+        Appends that nobody will prefill now keep their place among those that wait for
+        their answer, so that answers come in the order of the appends.
 
         Raises:
             RequestRefused: ``unknown_mark``; nothing changed.
@@ -175,11 +178,8 @@ class Sequence:
         if position is None:
             raise RequestRefused("unknown_mark", f"mark {mark} is not set")
         self.failure = None
-        kept = [a for a in self.pending if a.end <= position and a.refusal is None]
-        dropped = [a for a in self.pending if a.end > position or a.refusal is not None]
-        self.pending = deque(kept)
+        self.pending = deque(replace(a, end=min(a.end, position)) for a in self.pending)
         self.cut(position)
-        return dropped
 
     def cut(self, position: int) -> None:
         """Forget everything from ``position`` on."""

@@ -19,7 +19,7 @@ Close      free the sequence
 =========  ==========================================================================
 
 Every Append is answered once and in order, by Appended or by Failed without a generation
-(one that a Rollback cuts off unread is answered at once); every Generate once, by Finished
+(one that a Rollback cuts off unread too, in its place); every Generate once, by Finished
 or by Failed with its number, also when Rollback or Close ends it.
 
 The stop token of a reply never enters the sequence; the gateway appends ``<|end|>``.

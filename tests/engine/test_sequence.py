@@ -163,16 +163,19 @@ def test_a_mark_may_be_set_again_further_on() -> None:
     assert sequence.num_tokens == 1
 
 
-def test_a_rollback_returns_the_appends_that_will_never_be_prefilled() -> None:
+def test_appends_that_a_rollback_cuts_off_keep_their_place_in_the_order() -> None:
     sequence = a_sequence()
     sequence.append([text_chunk([1])])
     sequence.mark(1)
     sequence.append([text_chunk([2])])
     sequence.refuse("image_invalid", "no picture")
-    dropped = sequence.rollback(1)
-    assert [append.end for append in dropped] == [2, 2]
-    assert [append.end for append in sequence.pending] == [1]
+    sequence.rollback(1)
+    assert [append.end for append in sequence.pending] == [1, 1, 1]
     assert sequence.failure is None
+    assert sequence.pop_prefilled() == []
+    sequence.receive_computed(1)
+    answers = [append.refusal for append in sequence.pop_prefilled()]
+    assert answers == [None, None, ("image_invalid", "no picture")]
 
 
 # --- replies ---------------------------------------------------------------------------
