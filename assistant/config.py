@@ -121,6 +121,7 @@ class LimitsConfig:
     image_pixels: Annotated[int, Bounds(4096)] = 24_000_000
     image_side_ratio: Annotated[float, Bounds(1)] = 40.0
     conversation_items: Annotated[int, Bounds(2)] = 2000
+    conversation_bytes: Annotated[int, Bounds(100_000)] = 64 * 2**20
     text_chars: Annotated[int, Bounds(16)] = 100_000
 
 

@@ -58,7 +58,9 @@ def test_debug_never_opens_the_libraries_that_log_what_users_send(
     logging.getLogger("websockets.server").debug("< TEXT 'my secret'")
     logging.getLogger("uvicorn.error").debug("< TEXT 'my secret'")
     logging.getLogger("uvicorn.access").info("GET /v1/realtime?key=my-secret")
-    logging.getLogger("uvicorn.error").info('"WebSocket /v1/realtime?key=my-secret" [accepted]')
+    logging.getLogger("uvicorn.error").info(
+        '"WebSocket /v1/realtime?key=my-secret" [accepted]'
+    )
     logging.getLogger("assistant.x").debug("seen")
     assert "secret" not in stream.getvalue()
     assert "seen" in stream.getvalue()

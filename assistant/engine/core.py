@@ -4,7 +4,7 @@ The engine without its sockets: orders in, reports out, one step of work at a ti
 What a gateway may rely on:
 
 * Every ``Append`` is answered once and in order, by ``Appended`` or by ``Failed`` without
-  a generation. One that a ``Rollback`` cuts off before it was prefilled is answered in its place.
+  a generation; one that a ``Rollback`` cuts off before it was prefilled, in its place.
 * Every ``Generate`` is answered once, by ``Finished`` or by ``Failed`` with its number,
   also when ``Rollback`` or ``Close`` ends it. Nothing follows about a closed sequence.
 * A ``Cancel`` that crosses the end of its reply on the link still shortens that reply.

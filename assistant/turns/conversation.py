@@ -86,6 +86,16 @@ class Item:
         self.version += 1
         return dropped
 
+    def num_bytes(self) -> int:
+        """What the item keeps of sound and pictures."""
+        sizes = [len(frame.data) for frame in self.frames]
+        for part in self.content:
+            if isinstance(part, Audio):
+                sizes.append(len(part.samples))
+            elif isinstance(part, Image):
+                sizes.append(len(part.data) + len(part.url))
+        return sum(sizes)
+
     def leave_prompt(self) -> None:
         """Trim the item: it stays listed, its payloads are let go."""
         self.is_in_prompt = False
@@ -93,6 +103,8 @@ class Item:
         for part in self.content:
             if isinstance(part, Audio):
                 part.samples = b""
+            elif isinstance(part, Image):
+                part.url = ""
 
     def to_wire(self) -> wire.Item:
         """Return the item as clients see it."""
@@ -123,11 +135,17 @@ def _content_to_wire(role: wire.Role, part: Content) -> wire.ContentPart:
 
 
 class Conversation:
-    """Items in order. ``previous_item_id`` always comes from this list."""
+    """
+    Items in order. ``previous_item_id`` always comes from this list.
 
-    def __init__(self, max_items: int) -> None:
+    Bounded twice: a list of ``max_items`` takes no more, and beyond ``max_bytes`` of sound
+    and pictures the oldest items leave the prompt and let theirs go.
+    """
+
+    def __init__(self, max_items: int, max_bytes: int) -> None:
         self.items: list[Item] = []
         self._max_items = max_items
+        self._max_bytes = max_bytes
 
     def last_id(self) -> str | None:
         return self.items[-1].id if self.items else None
@@ -157,7 +175,17 @@ class Conversation:
         else:
             index = self._index("create", previous_item_id, "previous_item_id") + 1
         self.items.insert(index, item)
+        self._let_go(item)
         return self.items[index - 1].id if index else None
+
+    def _let_go(self, newest: Item) -> None:
+        total = sum(item.num_bytes() for item in self.items)
+        for item in self.items:
+            if total <= self._max_bytes:
+                return
+            if item is not newest and (size := item.num_bytes()):
+                item.leave_prompt()
+                total -= size
 
     def get(self, item_id: str, verb: str = "retrieve") -> Item:
         return self.items[self._index(verb, item_id)]

@@ -67,7 +67,9 @@ class Session:
         self._new_id = new_id
         self._expires_at = expires_at  # unix seconds, only to be told to the client
         self._actions: list[Action] = []
-        self._conversation = Conversation(config.limits.conversation_items)
+        self._conversation = Conversation(
+            config.limits.conversation_items, config.limits.conversation_bytes
+        )
         self._mirror = Mirror(sequence_numbers)
         self._responder = Responder(
             config=config,

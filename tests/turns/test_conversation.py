@@ -1,14 +1,21 @@
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from assistant.turns.conversation import MAX_ECHO_CHARS, Audio, Conversation, Image, Text
+from assistant.turns.conversation import (
+    MAX_ECHO_CHARS,
+    Audio,
+    Conversation,
+    Image,
+    Item,
+    Text,
+)
 from assistant.wire import items as wire
 from assistant.wire.refusals import EventRefused
 from tests.turns.items import call, picture, reply, result, spoken, system, user
 
 
 def conversation(*ids: str, max_items: int = 10) -> Conversation:
-    made = Conversation(max_items)
+    made = Conversation(max_items, max_bytes=1000)
     for item_id in ids:
         made.insert(user(item_id))
     return made
@@ -201,3 +208,15 @@ def test_a_trimmed_item_lets_go_of_every_payload_and_stays_listed() -> None:
     assert not item.is_in_prompt
     assert item.content == [Audio(b"")]
     assert message(item.to_wire()).content == [wire.InputAudio()]
+
+
+def test_beyond_the_bound_of_bytes_the_oldest_items_let_their_sound_and_pictures_go() -> (
+    None
+):
+    made = conversation()
+    for number in range(4):
+        made.insert(Item(id=f"item {number}", role="user", content=[Audio(b"x" * 400)]))
+    assert [item.num_bytes() for item in made.items] == [0, 0, 400, 400]
+    assert [item.is_in_prompt for item in made.items] == [False, False, True, True]
+    made.insert(Item(id="huge", role="user", content=[Image(b"x" * 5000, 1)]))
+    assert [item.num_bytes() for item in made.items] == [0, 0, 0, 0, 5000]

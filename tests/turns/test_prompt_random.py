@@ -35,7 +35,7 @@ class Bench:
         self.draw = random.Random(seed)
         self.max_tokens = self.draw.choice([90, 150, 100_000])
         self.engine = ReferenceEngine(self.max_tokens)
-        self.conversation = Conversation(max_items=25)
+        self.conversation = Conversation(max_items=25, max_bytes=2**20)
         self.mirror = Mirror(itertools.count(1))
         self.actions: list[Action] = []
         self.numbers = itertools.count(1)
