@@ -7,6 +7,7 @@ is on the list: a page somebody happens to visit must not reach a service on loc
 """
 
 import hmac
+import ipaddress
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -14,7 +15,6 @@ from starlette.datastructures import Headers
 
 SUBPROTOCOL = "realtime"
 _KEY_PREFIX = "openai-insecure-api-key."
-_LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
 
 
 def offered_subprotocols(headers: Headers) -> list[str]:
@@ -58,7 +58,19 @@ def is_allowed_origin(headers: Headers, allowed: Sequence[str], host: str) -> bo
     origin = headers.get("origin")
     if origin is None or origin in allowed:
         return True
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # a bracket without its partner, say
+        return False
     if parts.scheme not in ("http", "https") or parts.netloc != headers.get("host"):
         return False
-    return host not in _LOOPBACK_NAMES or parts.hostname in _LOOPBACK_NAMES
+    return not _is_loopback(host) or _is_loopback(parts.hostname or "")
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:  # a name, which whoever owns it may point anywhere
+        return False

@@ -6,9 +6,11 @@ outbox holds; the engine client feeds it reports. Everything else is the Session
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
+from collections.abc import Iterator
 
 from assistant.config import Config
 from assistant.errors import MediaError
@@ -25,6 +27,10 @@ from assistant.wire.refusals import EventRefused
 SLICE_BYTES = 24_000
 """Sound is judged in slices of half a second (PCM at 24 kHz); between two of them the
 other sessions get their turn, however much one client sends at once."""
+
+LARGE_ITEM_CHARS = 64 * 1024
+"""Items sent in longer events are read in a thread: a photo or a recording takes 1 to
+100 ms to decode and check."""
 
 
 class Call:
@@ -46,7 +52,7 @@ class Call:
             hangover_ms=self._senses.hangover_ms,
         )
         self._timer: asyncio.TimerHandle | None = None
-        self._due = 0.0  # session time of the timer
+        self._due: float | None = None
         self.outbox = Outbox(config.server.max_outbox_bytes)
         self.hang: Hang | None = None
         """How the session wants its connection closed, once the outbox is empty."""
@@ -64,23 +70,32 @@ class Call:
 
     def close(self) -> None:
         """Let go of everything; safe to call once, whatever happened before."""
-        self._session.close()
-        self._carry_out()
-        self._engine.unsubscribe(self)
-        if self._timer is not None:
-            self._timer.cancel()
-        self.outbox.close()
+        try:
+            self._session.close()
+            self._carry_out()
+        finally:
+            self._engine.unsubscribe(self)
+            self._arm(None)
+            self.outbox.close()
 
     # --- from the client ----------------------------------------------------------------
 
     async def receive_text(self, text: str) -> None:
         """Take one text frame. Cancelling may leave a long piece of sound half heard."""
+        if self.hang is not None:
+            return
         try:
             event = client.decode(text)
-            if isinstance(event, client.InputAudioAppend):
-                await self._hear(event)
-            else:
-                self._session.receive_event(event, self._now())
+            match event:
+                case client.InputAudioAppend():
+                    await self._hear(event)
+                case client.InputImageAppend():
+                    await self._see(event)
+                case client.ItemCreate() if len(text) > LARGE_ITEM_CHARS:
+                    item = await asyncio.to_thread(self._session.read_item, event)
+                    self._session.add_item(item, event)
+                case _:
+                    self._session.receive_event(event, self._now())
         except (EventRefused, MediaError) as error:
             self._refuse(error, client.event_id_of(text))
         self._carry_out()
@@ -109,6 +124,12 @@ class Call:
                     self._session.receive_probability(probability, self._now())
                     self._carry_out()
 
+    async def _see(self, event: client.InputImageAppend) -> None:
+        arrived = self._now()
+        picture = await asyncio.to_thread(self._senses.look, event.image)
+        with self._senses.looking_at(picture):
+            self._session.receive_event(event, arrived)
+
     def _refuse(self, error: EventRefused | MediaError, event_id: str | None) -> None:
         param = error.param if isinstance(error, EventRefused) else None
         refusal = wire.error(error.code, str(error), param=param, event_id=event_id)
@@ -120,12 +141,14 @@ class Call:
         now = self._now()
         if isinstance(report, link.Token) and report.written_at:
             now = min(now, report.written_at - self._opened)
-        self._session.receive_report(report, now)
-        self._carry_out()
+        with self._contained():
+            self._session.receive_report(report, now)
+            self._carry_out()
 
     def receive_engine(self, ready: link.Ready | None) -> None:
-        self._session.receive_engine(ready, self._now())
-        self._carry_out()
+        with self._contained():
+            self._session.receive_engine(ready, self._now())
+            self._carry_out()
 
     # --- inside -------------------------------------------------------------------------
 
@@ -137,6 +160,20 @@ class Call:
     def _now(self) -> float:
         # Not the loop's time: uvloop reads that once per iteration, in milliseconds.
         return time.monotonic() - self._opened
+
+    @contextlib.contextmanager
+    def _contained(self) -> Iterator[None]:
+        """Let a bug end this call alone: what calls us here serves the others as well."""
+        try:
+            yield
+        except Exception:
+            self.log.exception("a bug; ending this session")
+            self._hang(Hang(1011, "internal error"))
+
+    def _hang(self, hang: Hang) -> None:
+        self.hang = hang
+        self._arm(None)
+        self.outbox.close()
 
     def _carry_out(self) -> None:
         for action in self._session.actions():
@@ -152,23 +189,26 @@ class Call:
                 case ResetVad():
                     self._senses.skip()
                 case Hang():
-                    self.hang = action
-                    self.outbox.close()
+                    self._hang(action)
         if self.hang is None:
-            self._arm()
+            self._arm(self._session.deadline())
 
-    def _arm(self) -> None:
-        due = self._session.deadline()
-        if self._timer is None or self._due != due:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._due = due
+    def _arm(self, due: float | None) -> None:
+        # Not asked of the handle: uvloop's have another idea of when, or none.
+        if due == self._due:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._due = due
+        if due is not None:
             self._timer = self._loop.call_later(due - self._now(), self._handle_timer)
 
     def _handle_timer(self) -> None:
-        self._timer = None
-        self._session.handle_timer(self._now())
-        self._carry_out()
+        self._due = self._timer = None
+        with self._contained():
+            self._session.handle_timer(self._now())
+            self._carry_out()
 
     def _log_turn(self, response: wire.Response, timeline: Timeline | None) -> None:
         tokens = response.usage.output_tokens if response.usage else 0

@@ -1,7 +1,7 @@
 """
 uvicorn's WebSocket connection, made to end well.
 
-Two things that uvicorn 0.54 does not do are added here, and nowhere else is reached into
+Three things that uvicorn 0.54 does not do are added here, and nowhere else is reached into
 it; a test fails when the methods move. Remove each when uvicorn has it.
 
 * A connection whose client never reads can be cut off. uvicorn closes one only when all
@@ -10,11 +10,13 @@ it; a test fails when the methods move. Remove each when uvicorn has it.
 * A message over the bound is answered with close code 1009 that the client really sees.
   Closing a socket with unread data makes the kernel reset it and throw the answer away:
   here the rest of the message is read and dropped first.
+* A refused handshake is an answer; uvicorn would log an ERROR for each.
 """
 
 from collections.abc import Callable
 from typing import cast
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -33,6 +35,12 @@ class Connection(WebSocketsSansIOProtocol):
         scope = getattr(self, "scope", None)  # not there when the handshake was refused
         if scope is not None:
             scope["extensions"][ABORT] = self.transport.abort
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            # A refusal is an answer; without this uvicorn takes it for a missing one.
+            self.handshake_complete = not message.get("more_body", False)
 
     def data_received(self, data: bytes) -> None:
         if not self._is_discarding:

@@ -60,7 +60,20 @@ class EngineClient(asyncio.Protocol):
             self._owners[order.sequence] = listener
         elif isinstance(order, link.Close):
             self._owners.pop(order.sequence, None)
-        self._transport.write(link.encode(order))
+        try:
+            frame = link.encode(order)
+        except ProtocolError as error:
+            # Only an Append can be that long. It is answered as the engine would.
+            assert isinstance(order, link.Append)
+            failed = link.Failed(
+                sequence=order.sequence,
+                generation=None,
+                code="prompt_too_large",
+                message=str(error),
+            )
+            asyncio.get_running_loop().call_soon(self._receive, failed)
+            return
+        self._transport.write(frame)
 
     # --- for the supervisor -------------------------------------------------------------
 
@@ -88,6 +101,9 @@ class EngineClient(asyncio.Protocol):
         except TimeoutError:
             self.disconnect()
             raise EngineGone(f"the engine was not ready within {timeout_s:g} s") from None
+        except OSError as error:
+            # It ended, or was killed, between making its socket and being connected to.
+            raise EngineGone(f"cannot connect to the engine: {error.strerror}") from error
         except BaseException:
             self.disconnect()
             raise

@@ -43,6 +43,7 @@ class EngineProcess:
         self._config = config
         self._client = client
         self._process: asyncio.subprocess.Process | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self.num_restarts = 0
 
     @property
@@ -54,8 +55,8 @@ class EngineProcess:
         Start the first engine and wait until it is ready.
 
         Raises:
-            EngineStartFailed: It ended by itself; one line on stderr says why.
-            EngineGone: It was not ready in time.
+            EngineStartFailed: It refused to start; its one line on stderr says why.
+            EngineGone: It crashed, or was not ready in time.
         """
         self._folder = tempfile.TemporaryDirectory(prefix="assistant-")
         return await self._launch()
@@ -94,30 +95,24 @@ class EngineProcess:
             except TimeoutError:
                 process.kill()
                 await process.wait()
-        self._folder.cleanup()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     async def _launch(self) -> link.Ready:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._config.start_timeout_s
+        assert self._folder is not None, "restarted before it was started"
         path = Path(self._folder.name) / "engine.sock"
         path.unlink(missing_ok=True)
-        self._process = process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "assistant.engine.process",
-            "--socket",
-            str(path),
-            "--config-json",
-            json.dumps(asdict(self._config)),
-            "--parent-pid",
-            str(os.getpid()),
-            stdin=asyncio.subprocess.DEVNULL,
-        )
+        try:
+            self._process = process = await asyncio.create_subprocess_exec(
+                *self._command(path), stdin=asyncio.subprocess.DEVNULL
+            )
+        except OSError as error:  # no memory or no process to spare, perhaps for a while
+            raise EngineGone(f"cannot start the engine: {error.strerror}") from error
         while not path.exists():
             if process.returncode is not None:
-                raise EngineStartFailed(
-                    f"the engine ended with status {process.returncode}"
-                )
+                raise _ended(process.returncode)
             if loop.time() >= deadline:
                 raise EngineGone(
                     f"the engine was not ready within {self._config.start_timeout_s:g} s"
@@ -129,11 +124,16 @@ class EngineProcess:
             # An engine that says why it cannot start closes the link and ends.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STOP_TIMEOUT_S):
-                    status = await process.wait()
-                    raise EngineStartFailed(
-                        f"the engine ended with status {status}"
-                    ) from None
+                    raise _ended(await process.wait()) from None
             raise
+
+    def _command(self, path: Path) -> list[str]:
+        return [
+            *(sys.executable, "-m", "assistant.engine.process"),
+            *("--socket", str(path)),
+            *("--config-json", json.dumps(asdict(self._config))),
+            *("--parent-pid", str(os.getpid())),
+        ]
 
     async def _until_gone(self) -> None:
         """Return when the process has ended; kill one whose link or loop is dead."""
@@ -156,3 +156,10 @@ class EngineProcess:
                 self._process.kill()
             await self._process.wait()
         self._client.disconnect()
+
+
+def _ended(status: int) -> EngineError:
+    """Return why a start failed: with what the engine says, or with what it does not."""
+    if status == START_FAILED:
+        return EngineStartFailed(f"the engine refused to start, with status {status}")
+    return EngineGone(f"the engine ended with status {status} before it was ready")

@@ -36,7 +36,14 @@ class Outbox:
         self._is_closed = False
 
     def put(self, event: wire.ServerEvent, timeline: Timeline | None = None) -> None:
-        """Add one event. Never waits: what a session has decided to say is said."""
+        """
+        Add one event. Never waits: what a session has decided to say is said.
+
+        After ``close`` it is dropped: a client that goes on asking must not keep a
+        connection open that is to end once the queue is empty.
+        """
+        if self._is_closed:
+            return
         self._num_stamped += 1
         event.event_id = f"event_{self._num_stamped:06d}"
         if isinstance(event, wire.ResponseDone):
@@ -81,6 +88,6 @@ class Outbox:
     ) -> None:
         self._waiting.append((entry, size, timeline))
         self._num_bytes += size
-        if self._num_bytes > self._max_bytes and not self._is_closed:
+        if self._num_bytes > self._max_bytes:
             self._has_room.clear()
         self._changed.set()

@@ -1,15 +1,19 @@
 """
 What one session has heard and seen: its sound ring, its frames, its detector.
 
-Implements the ``Media`` that a Session asks for bytes; everything here is bounded and
-runs inline, since no step costs more than a fraction of a millisecond.
+Implements the ``Media`` that a Session asks for bytes; everything here is bounded.
+Sound runs inline, a fraction of a millisecond per step. Pictures and whole recordings
+take longer: ``look``, ``check_image`` and ``read_clip`` change nothing and may run in a
+thread.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
 from assistant.config import Config
+from assistant.errors import MediaError
 from assistant.media import frames
 from assistant.media.audio import AudioFormat, AudioRing, InputDecoder
 from assistant.media.frames import FrameStore
@@ -25,6 +29,8 @@ _CODECS: dict[str, AudioFormat] = {
     "audio/pcma": "g711_alaw",
 }
 RING_MARGIN_S = 2.0  # padding and trailing sound around the longest utterance
+CLIP_SLICE_BYTES = 2**20
+"""Recordings are decoded in such pieces: the resampler needs 30 times what it is given."""
 
 
 class Senses:
@@ -32,6 +38,8 @@ class Senses:
 
     def __init__(self, config: Config) -> None:
         self._limits = config.limits
+        self._max_clip_s = config.engine.max_audio_s
+        self._picture: frames.Frame | None = None
         longest_s = max(config.limits.audio_buffer_s, config.endpointing.max_utterance_s)
         self._ring = AudioRing(int((longest_s + RING_MARGIN_S) * SAMPLE_RATE_HZ))
         self._store = FrameStore(config.pairing.ring_frames)
@@ -76,17 +84,41 @@ class Senses:
         return samples.astype(np.float32, copy=False).tobytes()
 
     def read_clip(self, data: bytes, form: InputFormat) -> bytes:
+        duration_s = form.num_samples(len(data)) / SAMPLE_RATE_HZ
+        if duration_s > self._max_clip_s:
+            raise MediaError(
+                "audio_too_long",
+                f"recording of {duration_s:.0f} s, at most {self._max_clip_s:g} s",
+            )
         decoder = _decoder(form)
-        samples = np.concatenate([decoder.receive(data), decoder.flush()])
+        decoder.check(data)
+        starts = range(0, len(data), CLIP_SLICE_BYTES)
+        pieces = [decoder.receive(data[at : at + CLIP_SLICE_BYTES]) for at in starts]
+        samples = np.concatenate([*pieces, decoder.flush()])
         return samples.astype(np.float32, copy=False).tobytes()
 
     # --- pictures -----------------------------------------------------------------------
 
+    def look(self, data: bytes) -> frames.Frame:
+        """Check a picture; raises MediaError."""
+        return frames.check_frame(data, self._limits)
+
+    @contextmanager
+    def looking_at(self, picture: frames.Frame) -> Iterator[None]:
+        """Take this picture as checked while the block runs."""
+        self._picture = picture
+        try:
+            yield
+        finally:
+            self._picture = None
+
     def check_image(self, data: bytes) -> None:
-        frames.check_frame(data, self._limits)
+        self.look(data)
 
     def add_frame(self, data: bytes, captured_s: float, timestamp_ms: float | None) -> None:
-        self._store.add(frames.check_frame(data, self._limits), captured_s, timestamp_ms)
+        known = self._picture
+        picture = known if known is not None and known.data is data else self.look(data)
+        self._store.add(picture, captured_s, timestamp_ms)
 
     def frames(self) -> list[FrameMeta]:
         return self._store.metas()

@@ -52,8 +52,9 @@ async def realtime(websocket: WebSocket) -> None:
         code, reason = _close_code(ended)
     finally:
         service.calls.discard(call)
-        call.close()
-        if code:
+        try:
+            call.close()
+        finally:
             await _close(websocket, code, reason)
 
 
@@ -96,6 +97,8 @@ async def _read(websocket: WebSocket, call: Call) -> None:
             call.receive_binary()
         else:
             await call.receive_text(text)
+        # uvicorn reads many small messages at once; the other calls get their turn.
+        await asyncio.sleep(0)
 
 
 async def _send(websocket: WebSocket, call: Call, deadline_s: float) -> None:
@@ -105,7 +108,9 @@ async def _send(websocket: WebSocket, call: Call, deadline_s: float) -> None:
                 await websocket.send_text(outgoing.text)
         except TimeoutError:
             raise _Ended(SLOW_READER, f"nothing was read for {deadline_s:g} s") from None
-        except (WebSocketDisconnect, OSError):
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            # RuntimeError is uvicorn's word for having closed by itself: no pong came, or
+            # a message was too big.
             raise _Ended(None) from None
         if outgoing.timeline is not None:
             call.left(outgoing.timeline)
@@ -123,12 +128,14 @@ def _close_code(ended: "BaseExceptionGroup[_Ended]") -> tuple[int, str]:
 
 
 async def _close(websocket: WebSocket, code: int, reason: str) -> None:
-    """Say good-bye, and drop a client that has not taken it in time."""
+    """Say good-bye (not with code 0), and drop a client that has not taken it in time."""
     abort = aborter(websocket.scope["extensions"])
     asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, abort)
+    if not code:
+        return
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await websocket.close(code, reason)
-    except (TimeoutError, RuntimeError, OSError) as error:
+    except (TimeoutError, WebSocketDisconnect, RuntimeError, OSError) as error:
         # The client vanished or stopped reading; there is nobody to tell.
         log.debug("= close %d not delivered: %s", code, type(error).__name__)

@@ -169,7 +169,7 @@ class Session:
                 self._actions.append(ResetVad())
                 self._send(wire.Cleared())
             case client.ItemCreate():
-                self._create_item(event)
+                self.add_item(self.read_item(event), event)
             case client.ItemRetrieve():
                 item = self._conversation.get(event.item_id)
                 self._send(wire.ItemRetrieved(item=item.to_wire()))
@@ -260,14 +260,12 @@ class Session:
 
     # --- items, responses, settings -----------------------------------------------------
 
-    def _create_item(self, event: client.ItemCreate) -> None:
-        item = input_items.read(
-            event.item,
-            new_id=self._new_id,
-            media=self._media,
-            form=self.settings.input_format,
-            config=self._config,
-        )
+    def read_item(self, event: client.ItemCreate) -> Item:
+        """Read and check a client's item. Changes nothing, so it may run in a thread."""
+        return self._read(event.item)
+
+    def add_item(self, item: Item, event: client.ItemCreate) -> None:
+        """Put an item that was read from ``event`` into the conversation."""
         previous = self._conversation.insert(item, event.previous_item_id or None)
         self._announce(item, previous)
 
@@ -318,6 +316,9 @@ class Session:
     def _context_item(self, entry: WireItem | ItemReference) -> Item:
         if isinstance(entry, ItemReference):
             return self._conversation.get(entry.id)
+        return self._read(entry)
+
+    def _read(self, entry: WireItem) -> Item:
         return input_items.read(
             entry,
             new_id=self._new_id,
