@@ -7,13 +7,17 @@ import pytest
 
 PROJECT = Path(__file__).parent.parent
 MAX_LINES = 350
+MAX_TEST_LINES = 400
+"""Lists of claims are read one by one, so they may be a little longer."""
 
 WITHOUT_A_TEST_OF_THEIR_OWN = {
     "__init__.py",
     "assistant/errors.py",
     "assistant/__main__.py",
+    "assistant/turns/actions.py",
+    "assistant/turns/media.py",
 }
-"""``__main__`` is tested in ``tests/test_main.py``; ``errors`` has nothing to test."""
+"""``__main__`` is tested in ``tests/test_main.py``; the others only declare."""
 
 SOURCE_SUFFIXES = {".py", ".js", ".mjs", ".css", ".html", ".sh", ".toml", ".md", ".yml"}
 SOURCE_NAMES = {"Makefile", "Dockerfile", "run"}
@@ -56,7 +60,8 @@ def test_no_source_file_is_long() -> None:
         file.relative_to(PROJECT).as_posix(): num_lines
         for file in source_files()
         if file.suffix in {".py", ".js", ".mjs"}
-        and (num_lines := len(file.read_text(encoding="utf-8").splitlines())) >= MAX_LINES
+        and (num_lines := len(file.read_text(encoding="utf-8").splitlines()))
+        >= (MAX_TEST_LINES if PROJECT / "tests" in file.parents else MAX_LINES)
     }
     assert long == {}
 

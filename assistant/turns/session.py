@@ -15,7 +15,7 @@ session seconds. An event that cannot be carried out raises ``EventRefused`` (or
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec import UNSET
 
@@ -26,24 +26,12 @@ from assistant.turns.clock import FrameClock
 from assistant.turns.conversation import Audio, Conversation, Item, Text
 from assistant.turns.endpointing import HardEnd, SoftEnd, SpeechResumed, SpeechStarted
 from assistant.turns.input_buffer import InputBuffer, milliseconds
+from assistant.turns.media import Media
 from assistant.turns.mirror import Mirror
 from assistant.turns.responder import Request, Responder
-from assistant.turns.turn import Frames, Turn
+from assistant.turns.turn import Turn
 from assistant.wire import client_events as client, link, refusals, server_events as wire
 from assistant.wire.items import Item as WireItem, ItemReference
-
-
-class Media(input_items.Checks, Frames, Protocol):
-    """The bytes behind the indices and ids that a session works with."""
-
-    def clip(self, start: int, stop: int) -> bytes:
-        """Return float32 samples of that range, as far as the ring still has them."""
-
-    def add_frame(self, data: bytes, captured_s: float, timestamp_ms: float | None) -> None:
-        """Keep one camera frame; raises MediaError."""
-
-    def clear_frames(self) -> None:
-        """Forget all frames."""
 
 
 class Session:
@@ -281,12 +269,7 @@ class Session:
     ) -> Request:
         """Freeze what the next response is asked with; its turn is used up by that."""
         params = params or client.ResponseParams()
-        if params.conversation == "none":
-            raise refusals.invalid_value(
-                "response.conversation", "'none' is not supported by this server."
-            )
-        limit = params.max_output_tokens
-        instructions = params.instructions
+        settings = session_settings.for_response(self.settings, params)
         context = None
         if params.input not in (UNSET, None):
             context = [self._context_item(entry) for entry in params.input or []]
@@ -294,19 +277,9 @@ class Session:
             self._pair_words(now)
         turn, self._turn = self._turn, Turn()
         return Request(
-            instructions=(
-                self.settings.instructions
-                if instructions is UNSET or instructions is None
-                else instructions
-            ),
-            max_output_tokens=(
-                self.settings.max_output_tokens
-                if limit is UNSET or limit is None
-                else session_settings.checked_output_limit(
-                    "response.max_output_tokens", limit
-                )
-            ),
-            truncation=self.settings.truncation,
+            instructions=settings.instructions,
+            max_output_tokens=settings.max_output_tokens,
+            truncation=settings.truncation,
             metadata=params.metadata or None,
             items=context,
             frames=turn.frames,

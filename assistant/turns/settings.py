@@ -21,6 +21,7 @@ from assistant.wire.client_events import (
     AudioFormat,
     AudioInputPatch,
     AudioOutputPatch,
+    ResponseParams,
     RetentionRatio,
     SessionPatch,
     Voice,
@@ -184,6 +185,26 @@ def updated(settings: Settings, patch: SessionPatch) -> Settings:
             changes |= _output_changes(patch.audio.output)
     if patch.assistant:
         changes |= _vendor_changes(patch.assistant)
+    return replace(settings, **changes)
+
+
+def for_response(settings: Settings, params: ResponseParams) -> Settings:
+    """
+    Return the settings of one response: the session's, where it has none of its own.
+
+    Raises:
+        EventRefused: An override is out of its range, or is one we do not have.
+    """
+    if params.conversation == "none":
+        reason = "'none' is not supported by this server."
+        raise refusals.invalid_value("response.conversation", reason)
+    changes: dict[str, Any] = {}
+    if params.instructions is not UNSET and params.instructions is not None:
+        changes["instructions"] = params.instructions
+    limit = params.max_output_tokens
+    if limit is not UNSET and limit is not None:
+        path = "response.max_output_tokens"
+        changes["max_output_tokens"] = checked_output_limit(path, limit)
     return replace(settings, **changes)
 
 

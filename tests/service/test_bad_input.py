@@ -6,11 +6,8 @@ else anything: the session (or, where the connection must end, the service) goes
 import base64
 import contextlib
 import json
-import os
 import socket
 import struct
-import subprocess
-import sys
 import time
 import zlib
 from collections.abc import Callable
@@ -19,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.service.harness import DATA, Client, RunningService, running
@@ -385,65 +381,6 @@ def test_nothing_leaks_from_sessions_of_every_kind(service: RunningService) -> N
         visit()
     assert service.num_files() <= files
     assert service.rss_mb() - memory < 30
-
-
-def start_fails(*arguments: str, environment: dict[str, str] | None = None) -> str:
-    """Return the one line with which ``serve`` refuses to start."""
-    done = subprocess.run(
-        [sys.executable, "-m", "assistant", "serve", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, **(environment or {})},
-    )
-    assert done.returncode != 0
-    assert "Traceback" not in done.stderr
-    lines = [line for line in done.stderr.splitlines() if " INFO " not in line]
-    assert len(lines) == 1, done.stderr
-    return lines[0]
-
-
-@pytest.mark.parametrize(
-    ("toml", "message"),
-    [
-        ("[reply]\ntemperature = nan\n", "reply.temperature"),
-        ("[reply]\nwarmth = 1\n", "unknown key 'reply.warmth'"),
-        ("[server]\nport = '80'\n", "server.port"),
-        ("[server\n", "TOML"),
-        ("[engine]\nnum_slots = 0\n", "engine.num_slots"),
-    ],
-)
-def test_a_wrong_configuration_is_one_line_that_names_the_key(
-    tmp_path: Path, toml: str, message: str
-) -> None:
-    file = tmp_path / "wrong.toml"
-    file.write_text(toml)
-    line = start_fails("--config", str(file))
-    assert message in line or (message == "TOML" and "line 1" in line)
-
-
-def test_a_missing_configuration_or_model_is_one_line(tmp_path: Path) -> None:
-    assert "no.toml" in start_fails("--config", str(tmp_path / "no.toml"))
-    assert str(tmp_path / "no") in start_fails(
-        "--model", str(tmp_path / "no"), "--port", "0"
-    )
-    assert "fetch" in start_fails("--model", "nobody/nothing", "--port", "0")
-
-
-def test_a_pickle_checkpoint_is_refused_unread(tmp_path: Path, talkative: Path) -> None:
-    for file in talkative.iterdir():
-        if file.suffix in (".json", ".jinja"):
-            (tmp_path / file.name).write_bytes(file.read_bytes())
-    (tmp_path / "model.safetensors.index.json").unlink(missing_ok=True)
-    torch.save({"model.norm.weight": torch.zeros(1)}, tmp_path / "pytorch_model.bin")
-    assert "safetensors" in start_fails("--model", str(tmp_path), "--port", "0")
-
-
-def test_a_port_in_use_is_one_line() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        assert str(port) in start_fails("--port", str(port))
 
 
 def wait_until(is_so: Callable[[], bool], timeout_s: float = 10.0) -> None:
