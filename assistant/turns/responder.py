@@ -18,6 +18,7 @@ from assistant.turns.mirror import Mirror
 from assistant.turns.reply import Reply
 from assistant.turns.timeline import Timeline
 from assistant.wire import link, server_events as wire
+from assistant.wire.refusals import EventRefused
 
 MIN_REPLY_TOKENS = 64
 """Room that trimming leaves for a reply, however long it may become."""
@@ -214,26 +215,35 @@ class Responder:
             timeline.first_token = now
         running.is_admitted = True
         running.token_ids += report.ids
-        self._write(running, report.text)
+        self._write(running, report.text, now)
 
-    def _write(self, running: Running, text: str) -> None:
+    def _write(self, running: Running, text: str, now: float) -> bool:
+        """Show more of the reply; False when that ended it."""
         if not text:
-            return
+            return True
         if running.item is None:
-            running.item = Item(
+            item = Item(
                 id=running.reply.item_id,
                 role="assistant",
                 content=[Text("")],
                 status="in_progress",
             )
-            previous = self._conversation.insert(running.item)
+            try:
+                previous = self._conversation.insert(item)
+            except EventRefused as error:  # the conversation is full
+                self._emit_orders(self._mirror.close())
+                self._fail(str(error.code), error.message, now)
+                return False
+            running.item = item
             self._emit_events(running.reply.start_item(previous))
         self._emit_events(running.reply.write(text), running.request.timeline)
+        return True
 
     def _receive_finished(
         self, running: Running, report: link.Finished, now: float
     ) -> None:
-        self._write(running, report.text)
+        if not self._write(running, report.text, now):
+            return
         cost = self._mirror.held_cost()
         usage = wire.Usage(
             total_tokens=report.num_prompt + report.num_output,
@@ -265,7 +275,7 @@ class Responder:
             running.is_admitted = False
             self._order(running)
             return
-        if report.generation is None:
+        if report.generation is None and running.request.items is None:
             self._set_aside()
         self._fail(report.code, report.message, now)
 
