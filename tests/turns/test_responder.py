@@ -27,7 +27,7 @@ class Desk:
     def __init__(self, config: Config | None = None, *, max_items: int = 100) -> None:
         numbers = itertools.count(1)
         self.actions: list[Action] = []
-        self.conversation = Conversation(max_items)
+        self.conversation = Conversation(max_items, max_bytes=2**20)
         self.responder = Responder(
             config=config or Config(),
             conversation=self.conversation,
