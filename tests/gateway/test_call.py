@@ -180,11 +180,15 @@ def test_a_session_at_its_bound_hangs_up_and_hears_nothing_more() -> None:
         ({"type": "input_audio_buffer.append", "audio": "AAAA"}, "invalid_audio_length"),
         ({"type": "input_audio_buffer.append", "audio": "!"}, "invalid_value"),
         ({"type": "input_image_buffer.append", "image": "AAAA"}, "unsupported_image_type"),
+        (
+            {"type": "input_image_buffer.append", "image": "AAAA", "timestamp_ms": 1e99},
+            "invalid_value",
+        ),
         ({"type": "nonsense"}, "invalid_value"),
     ],
 )
 def test_an_event_that_is_refused_is_named_and_the_session_goes_on(
-    event: dict[str, str], code: str
+    event: dict[str, Any], code: str
 ) -> None:
     async def scenario() -> None:
         line = Line(EngineClient())

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from assistant.config import Config, EngineConfig, VadConfig
+from assistant.config import Config, EngineConfig, LimitsConfig, VadConfig
 from assistant.errors import MediaError
 from assistant.gateway.senses import Senses
 from assistant.media import frames
@@ -91,11 +91,12 @@ def test_a_frame_that_was_looked_at_is_not_checked_again(
     seen = senses.look(picture)
     checked: list[bytes] = []
     check = frames.check_frame
-    monkeypatch.setattr(
-        frames,
-        "check_frame",
-        lambda data, limits: checked.append(data) or check(data, limits),
-    )
+
+    def noted(data: bytes, limits: LimitsConfig) -> frames.Frame:
+        checked.append(data)
+        return check(data, limits)
+
+    monkeypatch.setattr(frames, "check_frame", noted)
     with senses.looking_at(seen):
         senses.add_frame(picture, 1.0, None)
         senses.add_frame(other, 2.0, None)
