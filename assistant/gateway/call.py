@@ -18,6 +18,7 @@ from assistant.gateway.engine_client import EngineClient
 from assistant.gateway.outbox import Outbox
 from assistant.gateway.senses import Senses
 from assistant.log import SessionLog
+from assistant.turns import input_items
 from assistant.turns.actions import Hang, ResetVad, Send, SetInputFormat, Tell
 from assistant.turns.session import Session
 from assistant.turns.timeline import Timeline
@@ -126,6 +127,7 @@ class Call:
 
     async def _see(self, event: client.InputImageAppend) -> None:
         arrived = self._now()
+        input_items.checked_timestamp(event.timestamp_ms)  # before what costs more
         picture = await asyncio.to_thread(self._senses.look, event.image)
         with self._senses.looking_at(picture):
             self._session.receive_event(event, arrived)

@@ -12,7 +12,7 @@ from assistant.wire import link
 from tests.turns.harness import READY
 
 _Order = TypeVar("_Order", bound=link.Message)
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:

@@ -92,11 +92,11 @@ def test_a_frame_that_was_looked_at_is_not_checked_again(
     checked: list[bytes] = []
     check = frames.check_frame
 
-    def counted(data: bytes, limits: LimitsConfig) -> frames.Frame:
+    def noted(data: bytes, limits: LimitsConfig) -> frames.Frame:
         checked.append(data)
         return check(data, limits)
 
-    monkeypatch.setattr(frames, "check_frame", counted)
+    monkeypatch.setattr(frames, "check_frame", noted)
     with senses.looking_at(seen):
         senses.add_frame(picture, 1.0, None)
         senses.add_frame(other, 2.0, None)
