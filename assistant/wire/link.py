@@ -247,7 +247,7 @@ def decode_order(payload: bytes | bytearray | memoryview) -> Order:
     """Decode what a gateway sent (one frame without its length)."""
     try:
         return _order_decoder.decode(payload)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ProtocolError(f"not an order: {error}") from error
 
 
@@ -255,7 +255,7 @@ def decode_report(payload: bytes | bytearray | memoryview) -> Report:
     """Decode what the engine sent (one frame without its length)."""
     try:
         return _report_decoder.decode(payload)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ProtocolError(f"not a report: {error}") from error
 
 

@@ -4,7 +4,7 @@ import random
 import struct
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from assistant.errors import ProtocolError
 from assistant.wire import link
@@ -155,6 +155,7 @@ def test_any_split_of_a_stream_yields_the_same_payloads(
 
 @settings(max_examples=100, deadline=None)
 @given(payload=st.binary(max_size=60))
+@example(b"\x91\xa3\x00\x00\x80")  # a tag that is not UTF-8
 def test_any_bytes_are_a_message_or_a_protocol_error(payload: bytes) -> None:
     for decode in (link.decode_order, link.decode_report):
         with contextlib.suppress(ProtocolError):
