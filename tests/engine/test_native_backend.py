@@ -42,6 +42,7 @@ def prefill(backend: NativeBackend, slot: int, cuts: list[int]) -> torch.Tensor:
     return logits
 
 
+@pytest.mark.parity
 @torch.inference_mode()
 def test_a_prompt_read_in_pieces_gives_the_logits_of_one_read_at_once(
     backend: NativeBackend,
@@ -52,6 +53,7 @@ def test_a_prompt_read_in_pieces_gives_the_logits_of_one_read_at_once(
     torch.testing.assert_close(whole, cut, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize("kind", ["text", "speech and text", "vision", "vision and speech"])
 def test_a_reply_is_the_same_in_a_full_batch_as_alone(
     backend: NativeBackend, kind: str
