@@ -47,6 +47,8 @@ export class Call extends EventTarget {
   /** @type {number | null} */
   #heldFrom = null;
   #isReady = false;
+  /** @type {Set<string>} devices that are being opened */
+  #opening = new Set();
   /** @type {object[]} what was written before the session was there */
   #unsent = [];
 
@@ -172,6 +174,9 @@ export class Call extends EventTarget {
    * @param {string} deviceId
    */
   async #open(name, device, deviceId) {
+    // Opening takes a moment and may ask the person; a second try would find it in use.
+    if (this.#opening.has(name)) return;
+    this.#opening.add(name);
     try {
       if (!navigator.mediaDevices) throw new DOMException("no devices", "NotSupportedError");
       await device.open(deviceId);
@@ -179,6 +184,8 @@ export class Call extends EventTarget {
     } catch (error) {
       if (!(error instanceof DOMException)) throw error;
       this.#change("fault", deviceFault(name, error.name, globalThis.isSecureContext));
+    } finally {
+      this.#opening.delete(name);
     }
     this.#change("devices", null);
   }

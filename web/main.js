@@ -146,7 +146,7 @@ function openSettings(isOpen) {
 
 // ---- Holding to talk, interrupting
 
-wireHold(hold, {
+const holdAgain = wireHold(hold, {
   canPress: () => call.isOpen && !call.isHandsFree,
   press() {
     if (call.hasMicrophone) call.startTalking();
@@ -189,6 +189,7 @@ new Composer(
 // ---- Showing
 
 call.addEventListener("conversation", () => {
+  if (call.hasMicrophone) holdAgain();
   const isFollowing = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < FOLLOW_PX;
   const { conversation } = call;
   turns.show(conversation);
@@ -258,6 +259,7 @@ call.addEventListener("frame", () => {
 });
 
 call.addEventListener("devices", () => {
+  if (call.hasMicrophone) holdAgain();
   showDevices();
   listDevices(microphoneChoice, cameraChoice);
 });

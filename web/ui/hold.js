@@ -8,16 +8,21 @@ const TAKES_SPACE = "input:not([type=radio]), select, button, summary";
  * @param {HTMLButtonElement} button
  * @param {{canPress: () => boolean, press: () => boolean, release: () => void}} actions
  *   `press` returns whether it took; `release` follows only a press that did
+ * @returns {() => void} tries again a press that did not take and is still held: the session
+ *   or the microphone may become ready under the finger
  */
 export function wireHold(button, { canPress, press, release }) {
+  let isDown = false;
   let isHeld = false;
   const show = () => button.setAttribute("aria-pressed", String(isHeld));
   const begin = () => {
+    isDown = true;
     if (isHeld || !canPress()) return;
     isHeld = press();
     show();
   };
   const end = () => {
+    isDown = false;
     if (!isHeld) return;
     isHeld = false;
     show();
@@ -42,4 +47,7 @@ export function wireHold(button, { canPress, press, release }) {
   addEventListener("keyup", ({ code }) => {
     if (code === "Space") end();
   });
+  return () => {
+    if (isDown) begin();
+  };
 }
