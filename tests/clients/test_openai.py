@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 
-from tests.service.harness import DATA, PACKET_S, RunningService, recording
+from tests.service.harness import DATA, PACKET_S, SPOKEN_TURN, RunningService, recording
 
 pytestmark = pytest.mark.clients
 
@@ -18,21 +18,7 @@ LADDER = [
     "session.updated",
     "conversation.item.added",
     "conversation.item.done",
-    "input_audio_buffer.speech_started",
-    "input_audio_buffer.speech_stopped",
-    "input_audio_buffer.committed",
-    "conversation.item.added",
-    "conversation.item.done",
-    "response.created",
-    "response.output_item.added",
-    "conversation.item.added",
-    "response.content_part.added",
-    "response.output_text.delta",
-    "response.output_text.done",
-    "response.content_part.done",
-    "conversation.item.done",
-    "response.output_item.done",
-    "response.done",
+    *SPOKEN_TURN,
 ]
 
 

@@ -32,6 +32,25 @@ PACKET_S = 0.02
 REPLY_TOKENS = 80
 """Length of every reply of the service under test."""
 
+SPOKEN_TURN = [
+    "input_audio_buffer.speech_started",
+    "input_audio_buffer.speech_stopped",
+    "input_audio_buffer.committed",
+    "conversation.item.added",
+    "conversation.item.done",
+    "response.created",
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.content_part.added",
+    "response.output_text.delta",
+    "response.output_text.done",
+    "response.content_part.done",
+    "conversation.item.done",
+    "response.output_item.done",
+    "response.done",
+]
+"""Events of a spoken turn in the documented order, runs of deltas as one."""
+
 
 class RunningService:
     """``assistant serve`` on a free port of this machine."""

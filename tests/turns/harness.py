@@ -12,7 +12,7 @@ from assistant.turns.actions import Action, Hang, Send, Tell
 from assistant.turns.pairing import FrameMeta
 from assistant.turns.session import Session
 from assistant.turns.settings import InputFormat
-from assistant.wire import client_events as client, link, server_events as wire
+from assistant.wire import client_events as client, items, link, server_events as wire
 
 WINDOW = 512
 WINDOW_S = WINDOW / 16_000
@@ -211,3 +211,37 @@ def shown(parts: list[link.Part]) -> str:
             case link.AudioPart(samples):
                 words.append(f"[audio {samples.decode()}]")
     return " ".join(words)
+
+
+VAD_TURN = [
+    "input_audio_buffer.speech_started",
+    "input_audio_buffer.speech_stopped",
+    "input_audio_buffer.committed",
+    "conversation.item.added",
+    "conversation.item.done",
+    "response.created",
+]
+ANSWER = [
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.content_part.added",
+    "response.output_text.delta",
+    "response.output_text.delta",
+]
+CLOSING = [
+    "response.output_text.done",
+    "response.content_part.done",
+    "conversation.item.done",
+    "response.output_item.done",
+    "response.done",
+]
+
+
+def text_item(text: str, role: str = "user", **keys: object) -> client.ItemCreate:
+    part = items.InputText(text) if role == "user" else items.OutputText(text)
+    message = items.MessageItem(role=role, content=[part], **keys)  # type: ignore[arg-type]  # literals given as str
+    return client.ItemCreate(item=message)
+
+
+def prompt_of(bench: Bench) -> str:
+    return shown([part for order in bench.orders(link.Append) for part in order.parts])

@@ -1,41 +1,15 @@
 """What a session asks of the engine, and what it makes of a failing one."""
 
 from assistant.config import Config, PairingConfig
-from assistant.wire import client_events as client, items, link, server_events as wire
-from tests.turns.harness import READY, Bench, shown
-
-VAD_TURN = [
-    "input_audio_buffer.speech_started",
-    "input_audio_buffer.speech_stopped",
-    "input_audio_buffer.committed",
-    "conversation.item.added",
-    "conversation.item.done",
-    "response.created",
-]
-ANSWER = [
-    "response.output_item.added",
-    "conversation.item.added",
-    "response.content_part.added",
-    "response.output_text.delta",
-    "response.output_text.delta",
-]
-CLOSING = [
-    "response.output_text.done",
-    "response.content_part.done",
-    "conversation.item.done",
-    "response.output_item.done",
-    "response.done",
-]
-
-
-def text_item(text: str, role: str = "user", **keys: object) -> client.ItemCreate:
-    part = items.InputText(text) if role == "user" else items.OutputText(text)
-    message = items.MessageItem(role=role, content=[part], **keys)  # type: ignore[arg-type]  # literals given as str
-    return client.ItemCreate(item=message)
-
-
-def prompt_of(bench: Bench) -> str:
-    return shown([part for order in bench.orders(link.Append) for part in order.parts])
+from assistant.wire import client_events as client, link, server_events as wire
+from tests.turns.harness import (
+    CLOSING,
+    READY,
+    VAD_TURN,
+    Bench,
+    prompt_of,
+    text_item,
+)
 
 
 def test_what_was_heard_of_a_cancelled_answer_stays_in_the_next_prompt() -> None:
