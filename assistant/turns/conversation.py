@@ -68,6 +68,8 @@ class Item:
     """An assistant's reply as generated; None when a client wrote it."""
     call: wire.FunctionCallItem | wire.FunctionCallOutputItem | None = None
     version: int = 0
+    num_takes: int = 0
+    """Grows with every change of the sound alone: its pictures are not read again."""
     is_in_prompt: bool = True
     """False once the item was trimmed for the token budget."""
 

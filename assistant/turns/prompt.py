@@ -9,11 +9,12 @@ payloads. The format is the model's own, without a newline anywhere:
 
 Consecutive items of one role share a header (results of tools have their own); in an item
 pictures come first, then sound, then words, as the model was trained. An item that has
-nothing to read, because its picture was dropped for instance, leaves no trace.
+nothing to read, because its picture was dropped for instance, leaves no trace. Pictures
+are a segment of their own: they are known, and read, before the sound that follows them.
 """
 
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 
 from assistant.turns.conversation import Audio, Image, Item, Text
@@ -30,19 +31,45 @@ REPLY_HEADER = link.ControlPart("assistant")
 _END = link.ControlPart("end")
 
 
-def segments(instructions: str, items: Sequence[Item]) -> list[Segment]:
-    """Return the prompt up to, and without, the header of the reply."""
+def segments(
+    instructions: str,
+    items: Sequence[Item],
+    *,
+    aged: Collection[Item] = (),
+    is_open: bool = False,
+) -> list[Segment]:
+    """
+    Return the prompt up to, and without, the header of the reply.
+
+    Args:
+        instructions: The system message; "" for none.
+        items: The conversation, or the context of one response.
+        aged: Those that are to be shown as ``Item.drop_images`` will leave them.
+        is_open: The user has not finished: leave out the end of what they said last.
+    """
     built: list[Segment] = []
     if instructions:
         parts = (link.ControlPart("system"), link.TextPart(instructions), _END)
         built.append(Segment(("system", instructions), parts))
-    shown = [(item, body) for item in items if item.is_in_prompt and (body := _body(item))]
-    for index, (item, body) in enumerate(shown):
+    shown = []
+    for item in items:
+        pictures = [] if item in aged else _pictures(item)
+        body = _body(item)
+        if item.is_in_prompt and (pictures or body):
+            shown.append((item, pictures, body))
+    for index, (item, pictures, body) in enumerate(shown):
         is_first = not (index and _share_header(shown[index - 1][0], item))
         is_last = not (index + 1 < len(shown) and _share_header(item, shown[index + 1][0]))
-        opening = [link.ControlPart(_header(item))] if is_first else []
-        built.append(Segment(_key(item, is_first), (*opening, *body)))
-        if is_last:
+        opening: list[link.Part] = [link.ControlPart(_header(item))] if is_first else []
+        version = item.version + (item in aged)
+        if pictures:
+            key = ("pictures", item, version, is_first)
+            built.append(Segment(key, (*opening, *pictures)))
+            opening = []
+        if body:
+            built.append(Segment(_key(item, is_first, version), (*opening, *body)))
+        is_unfinished = is_open and index + 1 == len(shown) and _header(item) == "user"
+        if is_last and not is_unfinished:
             built.append(Segment(("end", item.id), (_END,)))
     return built
 
@@ -52,11 +79,11 @@ def reply_key(item_id: str) -> Hashable:
     return ("reply", item_id)
 
 
-def _key(item: Item, is_first: bool) -> Hashable:
-    if item.token_ids is not None and item.version == 0 and is_first:
+def _key(item: Item, is_first: bool, version: int) -> Hashable:
+    if item.token_ids is not None and version == 0 and is_first:
         return reply_key(item.id)
     # The item itself and not its id, which a client may give to another one.
-    return (item, item.version, is_first)
+    return (item, version, item.num_takes, is_first)
 
 
 def adapter_for(items: Sequence[Item]) -> link.Adapter:
@@ -125,7 +152,20 @@ def _share_header(item: Item, following: Item) -> bool:
     return _header(item) == _header(following) != "tool_response"
 
 
+def _pictures(item: Item) -> list[link.Part]:
+    if item.call is not None or item.token_ids is not None:
+        return []
+    frames = [link.ImagePart(frame.data, frame.max_crops) for frame in item.frames]
+    photos = [
+        link.ImagePart(part.data, part.max_crops)
+        for part in item.content
+        if isinstance(part, Image) and part.data
+    ]
+    return [*frames, *photos]
+
+
 def _body(item: Item) -> list[link.Part]:
+    """Return what follows the pictures."""
     if isinstance(item.call, wire.FunctionCallItem):
         call = json.dumps(
             [{"name": item.call.name, "arguments": _arguments(item.call.arguments)}],
@@ -140,23 +180,17 @@ def _body(item: Item) -> list[link.Part]:
         return [link.TextPart(item.call.output)]
     if item.token_ids is not None:
         return [link.TokensPart(list(item.token_ids))] if item.token_ids else []
-    pictures: list[link.Part] = [
-        link.ImagePart(frame.data, frame.max_crops) for frame in item.frames
-    ]
     sounds: list[link.Part] = []
     words: list[link.Part] = []
     for part in item.content:
-        if isinstance(part, Image):
-            if part.data:
-                pictures.append(link.ImagePart(part.data, part.max_crops))
-        elif isinstance(part, Audio):
+        if isinstance(part, Audio):
             if part.samples:
                 sounds.append(link.AudioPart(part.samples))
             elif part.transcript:
                 words.append(link.TextPart(part.transcript))
         elif isinstance(part, Text) and part.text:
             words.append(link.TextPart(part.text))
-    return pictures + sounds + words
+    return sounds + words
 
 
 def _arguments(text: str) -> object:

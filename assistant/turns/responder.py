@@ -4,9 +4,12 @@ One response at a time: from the decision to answer to ``response.done``.
 Knows the conversation, the mirror of the engine's sequence and the ladder of events;
 knows nothing of speech. It does no I/O: orders for the engine and events for the client
 go to ``emit``. A report that belongs to an ended generation is dropped by its number.
+
+While no response is active, the engine is kept busy with what the next one will need
+(``look_ahead``). Nothing of that changes the conversation or reaches the client.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,33 +17,15 @@ from assistant.config import Config
 from assistant.turns import prompt
 from assistant.turns.actions import Action, Send, Tell
 from assistant.turns.conversation import Conversation, Item, Text
+from assistant.turns.load import Load
+from assistant.turns.lookahead import Lookahead
 from assistant.turns.mirror import Mirror
+from assistant.turns.plan import Plan, Plans
 from assistant.turns.reply import Reply
+from assistant.turns.request import Request as Request
 from assistant.turns.timeline import Timeline
 from assistant.wire import link, server_events as wire
 from assistant.wire.refusals import EventRefused
-
-MIN_REPLY_TOKENS = 64
-"""Room that trimming leaves for a reply, however long it may become."""
-
-TRIMMED_SHARE = 0.75
-"""Of the budget, what trimming leaves: each one costs a new prefill of all that stays, so
-several turns leave at once and the next ones fit as they are."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Request:
-    """What a response was asked with; the session's settings at that moment."""
-
-    instructions: str
-    max_output_tokens: int | Literal["inf"]
-    truncation: str | dict[str, Any] = "auto"
-    metadata: dict[str, str] | None = None
-    items: list[Item] | None = None
-    """Context instead of the conversation, or None."""
-    frames: list[dict[str, Any]] = field(default_factory=list)
-    """Every frame that was offered to the turn, for the vendor key."""
-    timeline: Timeline = field(default_factory=Timeline)
 
 
 @dataclass(slots=True)
@@ -68,6 +53,7 @@ class Responder:
         conversation: Conversation,
         conversation_id: str,
         mirror: Mirror,
+        load: Load,
         new_id: Callable[[str], str],
         emit: Callable[[Action], None],
     ) -> None:
@@ -77,9 +63,20 @@ class Responder:
         self._mirror = mirror
         self._new_id = new_id
         self._emit = emit
+        self._load = load
+        self._plans = Plans(config, conversation, mirror)
         self._generations: Iterator[int] = iter(range(1, 2**62))
+        self._ahead = Lookahead(
+            mirror=mirror,
+            load=load,
+            share=config.early.speculation_share if config.early.speculation else 0.0,
+            generations=self._generations,
+            new_id=new_id,
+            emit=emit,
+        )
+        self._num_responses = 0
         self._running: Running | None = None
-        self._budget: int | None = None  # tokens; None while the engine is away
+        self._has_engine = False
 
     @property
     def active_id(self) -> str | None:
@@ -95,25 +92,34 @@ class Responder:
     def receive_engine(self, ready: link.Ready | None, now: float) -> None:
         """The engine became ready, or (None) is gone with everything it held."""
         if ready is None:
-            self._budget = None
+            self._has_engine = False
+            self._ahead.forget()
             self._mirror.forget()
             if self._running is not None and self._running.is_ordered:
                 self._fail("engine_gone", "The inference engine stopped.", now)
             return
-        self._budget = ready.max_sequence_tokens
+        self._has_engine = True
+        self._plans.budget = ready.max_sequence_tokens
+        self._load.num_slots = ready.num_slots
         if self._running is not None and not self._running.is_ordered:
             self._order(self._running)
 
     def receive_report(self, report: link.Report, now: float) -> None:
-        running = self._running
+        if isinstance(report, link.Token):
+            self._mirror.tally.num_written += len(report.ids)
         if isinstance(report, link.Appended):
             self._mirror.receive_appended(report)
         elif isinstance(report, link.Failed) and report.generation is None:
             if report.sequence == self._mirror.sequence:
                 self._refused(report, now)
-        elif running is None or getattr(report, "generation", None) != running.generation:
+        elif not self._ahead.receive(report, now):
+            self._receive(report, now)
+
+    def _receive(self, report: link.Report, now: float) -> None:
+        running = self._running
+        if running is None or getattr(report, "generation", None) != running.generation:
             return
-        elif isinstance(report, link.Admitted):
+        if isinstance(report, link.Admitted):
             running.is_admitted = True
             running.request.timeline.admitted = now
         elif isinstance(report, link.Token):
@@ -137,19 +143,87 @@ class Responder:
     def start(self, request: Request, now: float) -> None:
         """Begin a response. The caller has seen that none is active."""
         assert self._running is None, "two responses at once"
+        self._num_responses += 1
+        self._load.answer(self)
+        plan = guess = None
+        if self._has_engine:
+            plan = self._plans.settle(request, self._num_responses)
+            guess = self._ahead.confirm(plan, now)
         reply = Reply(
             response_id=self._new_id("resp"),
-            item_id=self._new_id("item"),
+            item_id=guess.item_id if guess else self._new_id("item"),
             conversation_id=self._conversation_id,
             max_output_tokens=request.max_output_tokens,
             metadata=request.metadata,
         )
         deadline = now + self._config.engine.admission_timeout_s
-        running = Running(request, reply, next(self._generations), deadline)
+        number = guess.generation if guess else next(self._generations)
+        running = Running(request, reply, number, deadline, is_ordered=guess is not None)
         self._running = running
         self._emit_events(reply.open())
-        if self._budget is not None:
-            self._order(running)
+        if guess is not None:
+            sequence = self._mirror.sequence
+            assert sequence is not None
+            self._mirror.serve()
+            self._emit(Tell(link.Promote(sequence, number)))
+            for report in guess.held:
+                self._receive(report, now)
+        elif plan is not None:
+            self._order(running, plan)
+
+    def look_ahead(
+        self,
+        request: Request,
+        items: Sequence[Item],
+        now: float,
+        *,
+        at_least: link.Adapter = "none",
+        is_pause: bool = False,
+        may_trim: bool = False,
+    ) -> None:
+        """
+        Let the engine do what the next answer will need; the latest call counts.
+
+        Args:
+            request: What the next response would be asked with.
+            items: The conversation, and the item that is being spoken.
+            now: Session time.
+            at_least: The adapter that what is still to come will need.
+            is_pause: The user may have finished: answer already, if there is room for it.
+            may_trim: The user is not speaking: a full history may be trimmed now.
+        """
+        if self._running is not None or not self._has_engine:
+            return
+        if may_trim:
+            self._plans.make_room(request)
+        if is_pause:
+            plan = self._plans.guess(request, items, self._num_responses + 1)
+            if plan is not None and self._ahead.speculate(plan, now):
+                return
+        opening = self._plans.opening(request, items, at_least)
+        if opening is not None:
+            self._ahead.read(*opening)
+
+    @property
+    def is_speculating(self) -> bool:
+        return self._ahead.is_speculating
+
+    @property
+    def may_speculate(self) -> bool:
+        """True when there is room for a speculation, or for the one under way."""
+        return self._ahead.may_speculate
+
+    @property
+    def adapter(self) -> link.Adapter | None:
+        """What the engine holds was read under it; None when it holds nothing."""
+        return None if self._mirror.sequence is None else self._mirror.adapter
+
+    def close(self) -> None:
+        """The session ends: free what the engine holds of it."""
+        self._ahead.forget()
+        self._emit_orders(self._mirror.close())
+        self._load.rest(self)
+        self._load.total.add(self._mirror.tally.take())
 
     def cancel(
         self, reason: Literal["turn_detected", "client_cancelled"], now: float
@@ -164,55 +238,23 @@ class Responder:
 
     # --- inside -------------------------------------------------------------------------
 
-    def _order(self, running: Running) -> None:
+    def _order(self, running: Running, plan: Plan | None = None) -> None:
         """Tell the engine to read what it does not hold yet, and to answer."""
-        assert self._budget is not None
-        for item in prompt.images_to_age(
-            self._conversation.items,
-            most=self._config.pairing.max_prompt_images,
-            keep=self._config.pairing.keep_prompt_images,
-        ):
-            item.drop_images()
-        request = running.request
-        items = self._conversation.items if request.items is None else request.items
-        segments = prompt.segments(request.instructions, items)
-        if self._mirror.known_cost(segments) + MIN_REPLY_TOKENS > self._budget:
-            bound = self._budget * TRIMMED_SHARE - MIN_REPLY_TOKENS
-            while self._mirror.known_cost(segments) > bound and self._trim(request):
-                segments = prompt.segments(request.instructions, items)
-        adapter = prompt.adapter_for(items)
+        plan = plan or self._plans.settle(running.request, self._num_responses)
         reply_key = prompt.reply_key(running.reply.item_id)
-        self._emit_orders(self._mirror.orders(adapter, segments, reply_key))
-        self._mirror.prune_costs(segments)
+        self._emit_orders(self._mirror.orders(plan.adapter, plan.segments, reply_key))
+        self._mirror.serve()
+        self._mirror.prune_costs(plan.segments)
         sequence = self._mirror.sequence
         assert sequence is not None
         running.is_ordered = True
-        sampling = self._sampling(request, running.generation)
-        self._emit(Tell(link.Generate(sequence, running.generation, sampling)))
-
-    def _trim(self, request: Request) -> bool:
-        """Let the oldest turn leave the prompt; False when there is none to spare."""
-        if request.truncation == "disabled" or request.items is not None:
-            return False
-        leaving = prompt.oldest_turn(self._conversation.items)
-        for item in leaving:
-            item.leave_prompt()
-        return bool(leaving)
-
-    def _sampling(self, request: Request, generation: int) -> link.Sampling:
-        reply = self._config.reply
-        asked = request.max_output_tokens
-        return link.Sampling(
-            max_tokens=reply.max_output_tokens if asked == "inf" else int(asked),
-            temperature=reply.temperature,
-            top_p=reply.top_p,
-            seed=reply.seed + generation,
-        )
+        self._emit(Tell(link.Generate(sequence, running.generation, plan.sampling)))
 
     def _receive_token(self, running: Running, report: link.Token, now: float) -> None:
         timeline = running.request.timeline
         if timeline.first_token is None:
-            timeline.first_token = now
+            # Written before the turn was over, perhaps; admitted when it was.
+            timeline.first_token = max(now, timeline.admitted or now)
         running.is_admitted = True
         running.token_ids += report.ids
         self._write(running, report.text, now)
@@ -244,19 +286,7 @@ class Responder:
     ) -> None:
         if not self._write(running, report.text, now):
             return
-        cost = self._mirror.held_cost()
-        usage = wire.Usage(
-            total_tokens=report.num_prompt + report.num_output,
-            input_tokens=report.num_prompt,
-            output_tokens=report.num_output,
-            input_token_details=wire.TokenDetails(
-                text_tokens=max(0, report.num_prompt - cost.num_image - cost.num_audio),
-                audio_tokens=cost.num_audio,
-                image_tokens=cost.num_image,
-                cached_tokens=report.num_cached,
-            ),
-            output_token_details=wire.TokenDetails(text_tokens=report.num_output),
-        )
+        usage = self._mirror.usage(report)
         if report.reason == "length":
             details = {"type": "incomplete", "reason": "max_output_tokens"}
             self._close("incomplete", now, details, usage)
@@ -268,23 +298,17 @@ class Responder:
         running = self._running
         self._emit_orders(self._mirror.close())
         if running is None:
+            self._ahead.give_up()
             return
         fits_trimmed = report.code == "context_length_exceeded" and running.item is None
-        if fits_trimmed and self._budget is not None and self._trim(running.request):
+        if fits_trimmed and self._has_engine and self._plans.trim(running.request):
             running.generation = next(self._generations)
             running.is_admitted = False
             self._order(running)
             return
         if report.generation is None and running.request.items is None:
-            self._set_aside()
+            self._plans.set_aside()
         self._fail(report.code, report.message, now)
-
-    def _set_aside(self) -> None:
-        """What the engine cannot read must not spoil every later prompt as well."""
-        for item in reversed(self._conversation.items):
-            if item.role == "user" and item.is_in_prompt:
-                item.leave_prompt()
-                return
 
     def _fail(self, code: str, message: str, now: float) -> None:
         error = {"type": "server_error", "code": code, "message": message}
@@ -307,7 +331,14 @@ class Responder:
             running.item.token_ids = tuple(running.token_ids)
             self._mirror.receive_reply(len(running.token_ids))
             running.item.status = "completed" if ending == "completed" else "incomplete"
-        vendor = {"frames": running.request.frames, "timeline": timeline.to_wire()}
+        self._load.rest(self)
+        tally = self._mirror.tally.take()
+        self._load.total.add(tally)
+        vendor = {
+            "frames": running.request.frames,
+            "timeline": timeline.to_wire(),
+            "early": tally.to_wire(),
+        }
         self._emit_events(running.reply.close(ending, details, usage, vendor), timeline)
 
     def _emit_orders(self, orders: list[link.Order]) -> None:

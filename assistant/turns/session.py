@@ -15,23 +15,30 @@ session seconds. An event that cannot be carried out raises ``EventRefused`` (or
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from msgspec import UNSET
 
 from assistant.config import Config
 from assistant.turns import input_items, settings as session_settings
-from assistant.turns.actions import Action, Hang, ResetVad, Send, SetInputFormat, Tell
+from assistant.turns.actions import Action, Hang, ResetVad, Send, SetInputFormat
 from assistant.turns.clock import FrameClock
-from assistant.turns.conversation import Audio, Conversation, Item, Text
+from assistant.turns.conversation import Conversation, Item, Text
 from assistant.turns.endpointing import HardEnd, SoftEnd, SpeechResumed, SpeechStarted
 from assistant.turns.input_buffer import InputBuffer, milliseconds
+from assistant.turns.load import Load
 from assistant.turns.media import Media
 from assistant.turns.mirror import Mirror
-from assistant.turns.responder import Request, Responder
+from assistant.turns.pairing import pair
+from assistant.turns.request import Request, ask
+from assistant.turns.responder import Responder
+from assistant.turns.settings import Settings
 from assistant.turns.turn import Turn
+from assistant.turns.utterance import Utterance
 from assistant.wire import client_events as client, link, refusals, server_events as wire
 from assistant.wire.items import Item as WireItem, ItemReference
+from assistant.wire.refusals import EventRefused
 
 
 class Session:
@@ -44,6 +51,7 @@ class Session:
         media: Media,
         model: str,
         sequence_numbers: Iterator[int],
+        load: Load,
         new_id: Callable[[str], str],
         expires_at: int,
         hangover_ms: int,
@@ -58,12 +66,12 @@ class Session:
         self._conversation = Conversation(
             config.limits.conversation_items, config.limits.conversation_bytes
         )
-        self._mirror = Mirror(sequence_numbers)
         self._responder = Responder(
             config=config,
             conversation=self._conversation,
             conversation_id=new_id("conv"),
-            mirror=self._mirror,
+            mirror=Mirror(sequence_numbers),
+            load=load,
             new_id=new_id,
             emit=self._actions.append,
         )
@@ -71,7 +79,8 @@ class Session:
             self.settings.effective_endpointing, config.limits.audio_buffer_s
         )
         self._frame_clock = FrameClock()
-        self._turn = Turn()
+        self._turn = Turn()  # that the next response will answer
+        self._utterance: Utterance | None = None  # that the user is making
         self._queued: Request | None = None  # an answer that waits for the active one
 
     # --- outputs ------------------------------------------------------------------------
@@ -105,24 +114,25 @@ class Session:
 
     def close(self) -> None:
         """The connection is gone."""
-        for order in self._mirror.close():
-            self._actions.append(Tell(order))
+        self._responder.close()
 
     def handle_timer(self, now: float) -> None:
         if now >= self._config.server.session_max_s:
             self._expire()
             return
         self._responder.handle_timer(now)
-        self._start_queued(now)
+        self._go_on(now)
 
     def receive_engine(self, ready: link.Ready | None, now: float) -> None:
         """The engine is ready, or (None) gone with all it held."""
         self._responder.receive_engine(ready, now)
-        self._start_queued(now)
+        self._go_on(now)
 
     def receive_report(self, report: link.Report, now: float) -> None:
+        was_answering = self.is_answering
         self._responder.receive_report(report, now)
-        self._start_queued(now)
+        if was_answering and not self.is_answering:
+            self._go_on(now)
 
     def check_audio_room(self, num_samples: int) -> None:
         """Raise EventRefused when a buffer that only the client empties would overflow."""
@@ -132,6 +142,8 @@ class Session:
     def receive_audio(self, num_samples: int, now: float) -> None:
         """That many samples were put into the ring."""
         self._buffer.receive_audio(num_samples, now)
+        if not self.detects_turns and self._utterance is None and num_samples:
+            self._listen(self._new_id("item"), self._buffer.start, now)
 
     def receive_probability(self, probability: float, now: float) -> None:
         """Take the speech probability of the next 512-sample window."""
@@ -139,31 +151,37 @@ class Session:
             if isinstance(boundary, SpeechStarted):
                 self._speech_started(boundary, now)
             elif isinstance(boundary, SoftEnd):
-                self._turn.timeline.soft_end = now
+                self._speech_paused(boundary, now)
             elif isinstance(boundary, SpeechResumed):
-                self._turn.timeline.soft_end = None
+                self._speech_resumed(now)
             elif isinstance(boundary, HardEnd):
                 self._speech_ended(boundary, now)
+        if self._responder.is_speculating and not self._responder.may_speculate:
+            self._take_back(now)
 
     def receive_event(self, event: client.AnyClientEvent, now: float) -> None:
         """Carry out a client event. Sound comes by ``receive_audio`` instead."""
         match event:
             case client.SessionUpdate():
                 self._update(event)
+                self._go_on(now)
             case client.InputAudioCommit():
                 self._commit_by_client(now)
             case client.InputAudioClear():
                 self._buffer.clear()
+                self._utterance = None
                 self._actions.append(ResetVad())
                 self._send(wire.Cleared())
+                self._go_on(now)
             case client.ItemCreate():
-                self.add_item(self.read_item(event), event)
+                self.add_item(self.read_item(event), event, now)
             case client.ItemRetrieve():
                 item = self._conversation.get(event.item_id)
                 self._send(wire.ItemRetrieved(item=item.to_wire()))
             case client.ItemDelete():
                 self._conversation.delete(event.item_id)
                 self._send(wire.ItemDeleted(item_id=event.item_id))
+                self._go_on(now)
             case client.ItemTruncate():
                 self._conversation.get(event.item_id, "truncate")
                 raise refusals.not_truncatable()
@@ -174,14 +192,16 @@ class Session:
                 if active is None or (event.response_id or active) != active:
                     raise refusals.no_active_response()
                 self._responder.cancel("client_cancelled", now)
-                self._start_queued(now)
+                self._go_on(now)
             case client.InputImageAppend():
                 timestamp_ms = input_items.checked_timestamp(event.timestamp_ms)
                 captured_s = self._frame_clock.captured(timestamp_ms, now)
                 self._media.add_frame(event.image, captured_s, timestamp_ms)
+                self._frames_changed(now)
             case client.InputImageClear():
                 self._media.clear_frames()
                 self._send(wire.ImageBufferCleared())
+                self._frames_changed(now)
             case client.OutputAudioClear() | client.InputAudioAppend():
                 pass  # there is no voice to silence; sound comes by receive_audio
 
@@ -189,62 +209,144 @@ class Session:
 
     def _speech_started(self, boundary: SpeechStarted, now: float) -> None:
         item_id, start = self._buffer.open_utterance(boundary.at, self._new_id)
-        self._turn = Turn()
         self._send(wire.SpeechStarted(audio_start_ms=milliseconds(start), item_id=item_id))
         detection = self.settings.turn_detection
         if detection is not None and detection.interrupt_response:
             self._queued = None
             if self._responder.active_id is not None:
                 self._responder.cancel("turn_detected", now)
+        self._listen(item_id, start, now)
+
+    def _listen(self, item_id: str, start: int, now: float) -> None:
+        """The user began to speak: let the engine read what comes before the sound."""
+        self._utterance = Utterance(Item(id=item_id, role="user", content=[]), start)
+        self._see(self._utterance, self._buffer.heard)
+        self._go_on(now)
+
+    def _speech_paused(self, boundary: SoftEnd, now: float) -> None:
+        utterance = self._utterance
+        assert utterance is not None, "speech paused before it started"
+        utterance.turn.timeline.soft_end = now
+        utterance.paused_at = boundary.at
+        self._see(utterance, boundary.at)
+        if self._responder.may_speculate:
+            utterance.hear(self._media, *self._buffer.utterance(boundary))
+            utterance.may_be_answered = True
+        self._go_on(now)
+
+    def _speech_resumed(self, now: float) -> None:
+        utterance = self._utterance
+        assert utterance is not None, "speech resumed before it started"
+        utterance.turn.timeline.soft_end = None
+        utterance.paused_at = None
+        self._see(utterance, self._buffer.heard)
+        self._take_back(now)
+
+    def _take_back(self, now: float) -> None:
+        """Let nothing be answered in this pause."""
+        if self._utterance is not None:
+            self._utterance.take_back()
+        self._go_on(now)
 
     def _speech_ended(self, boundary: HardEnd, now: float) -> None:
-        item_id = self._buffer.utterance_id
-        assert item_id is not None, "speech ended before it started"
-        timeline = self._turn.timeline
+        utterance, self._utterance = self._utterance, None
+        assert utterance is not None, "speech ended before it started"
+        timeline = utterance.turn.timeline
         timeline.speech_end = self._buffer.seconds(boundary.at)
         timeline.hard_end = now
         end_ms = milliseconds(boundary.at)
-        self._send(wire.SpeechStopped(audio_end_ms=end_ms, item_id=item_id))
-        start, stop = self._buffer.utterance(boundary)
-        self._commit(item_id, start, stop, boundary.at, now)
+        self._send(wire.SpeechStopped(audio_end_ms=end_ms, item_id=utterance.item.id))
+        self._commit(utterance, *self._buffer.utterance(boundary), boundary.at, now)
         detection = self.settings.turn_detection
         if detection is not None and detection.create_response:
-            self._queued = self._request()
-            self._start_queued(now)
+            self._queued = self._request(self.settings)
+        self._go_on(now)
 
     def _commit_by_client(self, now: float) -> None:
         start, stop = self._buffer.uncommitted()
-        item_id = self._buffer.utterance_id or self._new_id("item")
-        self._turn = Turn()
-        self._turn.timeline.speech_end = self._buffer.seconds(stop)
-        self._commit(item_id, start, stop, stop, now)
+        utterance, self._utterance = self._utterance, None
+        if utterance is None:
+            item = Item(id=self._new_id("item"), role="user", content=[])
+            utterance = Utterance(item, start)
+        utterance.turn.timeline.speech_end = self._buffer.seconds(stop)
+        self._commit(utterance, start, stop, stop, now)
         self._forget_speech()
+        self._go_on(now)
 
     def _commit(
-        self, item_id: str, start: int, stop: int, speech_end: int, now: float
+        self, utterance: Utterance, start: int, stop: int, speech_end: int, now: float
     ) -> None:
         """Make a range of sound a user item, with the frames of its time."""
-        item = Item(id=item_id, role="user", content=[Audio(self._media.clip(start, stop))])
-        previous = self._conversation.insert(item)
-        self._pair(item, *self._buffer.times(start, speech_end))
-        self._buffer.committed(stop)
+        item = utterance.item
+        utterance.hear(self._media, start, stop)
+        utterance.start = start
+        self._see(utterance, speech_end)
+        try:
+            previous = self._conversation.insert(item)
+        except EventRefused:
+            self._go_on(now)
+            raise
+        self._turn = utterance.turn
         self._turn.timeline.committed = now
-        self._send(wire.Committed(previous_item_id=previous, item_id=item_id))
+        self._buffer.committed(stop)
+        self._send(wire.Committed(previous_item_id=previous, item_id=item.id))
         self._announce(item, previous)
 
+    def _see(self, utterance: Utterance, end: int) -> bool:
+        """Choose the frames for speech up to ``end``; return whether that changed them."""
+        start_s, end_s = self._buffer.times(utterance.start, end)
+        frames_per_turn = self.settings.frames_per_turn
+        return utterance.see(
+            self._media, start_s, end_s, self._config.pairing, frames_per_turn
+        )
+
+    def _frames_changed(self, now: float) -> None:
+        utterance = self._utterance
+        if utterance is None:
+            if self._responder.adapter != "vision":
+                self._go_on(now)
+        elif utterance.paused_at is not None:
+            if self._see(utterance, utterance.paused_at):
+                self._go_on(now)
+        elif self.settings.frames_per_turn == 1 and self._see(
+            utterance, self._buffer.heard
+        ):
+            # Of several frames the choice stays open: they are spread over the whole.
+            self._go_on(now)
+
     def _forget_speech(self) -> None:
+        self._utterance = None
         self._buffer.forget_speech()
         self._actions.append(ResetVad())
 
-    def _pair(self, item: Item, start_s: float, end_s: float) -> None:
-        self._turn.pair(
-            item,
-            self._media,
-            start_s=start_s,
-            end_s=end_s,
-            config=self._config.pairing,
-            frames_per_turn=self.settings.frames_per_turn,
+    def _go_on(self, now: float) -> None:
+        """Start what waits; else let the engine do what the next answer will need."""
+        if self._queued is not None and self._responder.active_id is None:
+            request, self._queued = self._queued, None
+            self._responder.start(request, now)
+        if self._responder.active_id is not None:
+            return
+        items, utterance = self._conversation.items, self._utterance
+        request = ask(self.settings, Turn())
+        if utterance is None:
+            adapter: link.Adapter = "vision" if self._shows_something(now) else "none"
+            self._responder.look_ahead(request, items, now, at_least=adapter, may_trim=True)
+            return
+        detection = self.settings.turn_detection
+        is_pause = utterance.may_be_answered and bool(
+            detection and detection.create_response
         )
+        items = [*items, utterance.item]
+        self._responder.look_ahead(
+            request, items, now, at_least="speech", is_pause=is_pause
+        )
+
+    def _shows_something(self, now: float) -> bool:
+        """Whether the camera has a frame that a turn beginning now would get."""
+        pairing = replace(
+            self._config.pairing, frames_per_turn=min(1, self.settings.frames_per_turn)
+        )
+        return bool(pair(self._media.frames(), now, now, pairing, self._media.novelty).used)
 
     # --- items, responses, settings -----------------------------------------------------
 
@@ -252,39 +354,36 @@ class Session:
         """Read and check a client's item. Changes nothing, so it may run in a thread."""
         return self._read(event.item)
 
-    def add_item(self, item: Item, event: client.ItemCreate) -> None:
+    def add_item(self, item: Item, event: client.ItemCreate, now: float) -> None:
         """Put an item that was read from ``event`` into the conversation."""
         previous = self._conversation.insert(item, event.previous_item_id or None)
         self._announce(item, previous)
+        if self._utterance is not None or item.num_images():
+            self._go_on(now)  # else it waits for its response, which may give it a frame
 
     def _create_response(self, event: client.ResponseCreate, now: float) -> None:
         active = self._responder.active_id
         if active is not None:
             raise refusals.active_response(active)
-        self._queued = self._request(event.response or client.ResponseParams(), now)
-        self._start_queued(now)
-
-    def _request(
-        self, params: client.ResponseParams | None = None, now: float | None = None
-    ) -> Request:
-        """Freeze what the next response is asked with; its turn is used up by that."""
-        params = params or client.ResponseParams()
+        params = event.response or client.ResponseParams()
         settings = session_settings.for_response(self.settings, params)
         context = None
         if params.input not in (UNSET, None):
             context = [self._context_item(entry) for entry in params.input or []]
-        elif now is not None:
+        else:
             self._pair_words(now)
+        self._queued = self._request(settings, params.metadata or None, context)
+        self._go_on(now)
+
+    def _request(
+        self,
+        settings: Settings,
+        metadata: dict[str, str] | None = None,
+        context: list[Item] | None = None,
+    ) -> Request:
+        """Freeze what the next response is asked with; its turn is used up by that."""
         turn, self._turn = self._turn, Turn()
-        return Request(
-            instructions=settings.instructions,
-            max_output_tokens=settings.max_output_tokens,
-            truncation=settings.truncation,
-            metadata=params.metadata or None,
-            items=context,
-            frames=turn.frames,
-            timeline=turn.timeline,
-        )
+        return ask(settings, turn, metadata, context)
 
     def _context_item(self, entry: WireItem | ItemReference) -> Item:
         if isinstance(entry, ItemReference):
@@ -306,13 +405,14 @@ class Session:
         if last is None or last.role != "user" or last.num_images() or last.call:
             return
         if all(isinstance(part, Text) for part in last.content):
-            self._pair(last, now, now)
-            last.version += bool(last.frames)
-
-    def _start_queued(self, now: float) -> None:
-        if self._queued is not None and self._responder.active_id is None:
-            request, self._queued = self._queued, None
-            self._responder.start(request, now)
+            self._turn.pair(
+                last,
+                self._media,
+                start_s=now,
+                end_s=now,
+                config=self._config.pairing,
+                frames_per_turn=self.settings.frames_per_turn,
+            )
 
     def _update(self, event: client.SessionUpdate) -> None:
         before = self.settings

@@ -41,7 +41,12 @@ class Turn:
         config: PairingConfig,
         frames_per_turn: int,
     ) -> None:
-        """Attach the frames of that time to ``item`` and note what became of every one."""
+        """
+        Attach the frames of that time to ``item`` and note what became of every one.
+
+        A single frame that the item has already is kept if nothing new is to be seen.
+        """
+        before = [frame.id for frame in item.frames]
         offered = {frame.id: frame for frame in camera.frames()}
         pairing = pair(
             list(offered.values()),
@@ -49,11 +54,14 @@ class Turn:
             end_s,
             replace(config, frames_per_turn=frames_per_turn),
             camera.novelty,
+            prefilled=before[0] if len(before) == 1 else None,
         )
-        item.frames = [
-            Frame(frame_id, camera.frame(frame_id), config.live_max_crops)
-            for frame_id in pairing.used
-        ]
+        if pairing.used != before:
+            item.version += 1
+            item.frames = [
+                Frame(frame_id, camera.frame(frame_id), config.live_max_crops)
+                for frame_id in pairing.used
+            ]
         self.frames = [
             {
                 "id": decision.id,

@@ -17,6 +17,7 @@ from assistant.config import Config, PairingConfig
 from assistant.turns import prompt
 from assistant.turns.actions import Action, Send, Tell
 from assistant.turns.conversation import Conversation, Item
+from assistant.turns.load import Load
 from assistant.turns.mirror import Mirror
 from assistant.turns.responder import Request, Responder
 from assistant.wire import link, server_events as wire
@@ -49,6 +50,7 @@ class Bench:
             conversation=self.conversation,
             conversation_id="conv",
             mirror=self.mirror,
+            load=Load(),
             new_id=lambda kind: f"{kind} of the server {next(self.numbers)}",
             emit=self.actions.append,
         )
