@@ -94,7 +94,7 @@ class Call:
                 case client.InputImageAppend():
                     await self._see(event)
                 case client.ItemCreate() if len(text) > LARGE_ITEM_CHARS:
-                    item = await asyncio.to_thread(self._session.read_item, event)
+                    item = await asyncio.to_thread(self._session.read_item, event.item)
                     self._session.add_item(item, event, self._now())
                 case _:
                     self._session.receive_event(event, self._now())

@@ -52,6 +52,20 @@ class Plan:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What is to be expected of the next turn."""
+
+    items: Sequence[Item]
+    """The conversation, and the item that is being spoken."""
+    at_least: link.Adapter
+    """The adapter that what is still to come will need."""
+    is_pause: bool = False
+    """The user may have finished: answer already, if there is room for it."""
+    may_trim: bool = False
+    """The user is not speaking: a full history may be trimmed now."""
+
+
 class Plans:
     """The plans of one session; what a prompt costs it knows from the mirror."""
 
@@ -73,7 +87,7 @@ class Plans:
         return Plan(prompt.adapter_for(items), segments, self._sampling(request, number))
 
     def guess(self, request: Request, items: Sequence[Item], number: int) -> Plan | None:
-        """Return what ``settle`` will, if all goes on as it looks; None: it would trim."""
+        """Return what ``settle`` will, if nothing more comes; None: it would trim."""
         aged = self._to_age(items)
         segments = prompt.segments(request.instructions, items, aged=aged)
         if not self._fits(segments):
@@ -81,9 +95,10 @@ class Plans:
         return Plan(prompt.adapter_for(items), segments, self._sampling(request, number))
 
     def opening(
-        self, request: Request, items: Sequence[Item], at_least: link.Adapter
+        self, request: Request, outlook: Outlook
     ) -> tuple[link.Adapter, list[Segment]] | None:
         """Return what stays of the next prompt whatever the user says; None: too much."""
+        items, at_least = outlook.items, outlook.at_least
         aged = self._to_age(items)
         segments = prompt.segments(request.instructions, items, aged=aged, is_open=True)
         adapter = max(prompt.adapter_for(items), at_least, key=ADAPTERS.index)

@@ -9,7 +9,7 @@ While no response is active, the engine is kept busy with what the next one will
 (``look_ahead``). Nothing of that changes the conversation or reaches the client.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from assistant.turns.conversation import Conversation, Item, Text
 from assistant.turns.load import Load
 from assistant.turns.lookahead import Lookahead
 from assistant.turns.mirror import Mirror
-from assistant.turns.plan import Plan, Plans
+from assistant.turns.plan import Outlook, Plan, Plans
 from assistant.turns.reply import Reply
 from assistant.turns.request import Request as Request
 from assistant.turns.timeline import Timeline
@@ -136,6 +136,7 @@ class Responder:
             waited_s = self._config.engine.admission_timeout_s
             message = f"The engine did not take the turn within {waited_s:g} s."
             self._emit_orders(self._mirror.close())
+            self._ahead.give_up()  # an engine that is late is not to be kept busy
             self._fail("server_overloaded", message, now)
 
     # --- what is wanted -----------------------------------------------------------------
@@ -171,36 +172,21 @@ class Responder:
         elif plan is not None:
             self._order(running, plan)
 
-    def look_ahead(
-        self,
-        request: Request,
-        items: Sequence[Item],
-        now: float,
-        *,
-        at_least: link.Adapter = "none",
-        is_pause: bool = False,
-        may_trim: bool = False,
-    ) -> None:
+    def look_ahead(self, request: Request, outlook: Outlook, now: float) -> None:
         """
         Let the engine do what the next answer will need; the latest call counts.
 
-        Args:
-            request: What the next response would be asked with.
-            items: The conversation, and the item that is being spoken.
-            now: Session time.
-            at_least: The adapter that what is still to come will need.
-            is_pause: The user may have finished: answer already, if there is room for it.
-            may_trim: The user is not speaking: a full history may be trimmed now.
+        ``request`` is what the next response would be asked with as things stand.
         """
         if self._running is not None or not self._has_engine:
             return
-        if may_trim:
+        if outlook.may_trim:
             self._plans.make_room(request)
-        if is_pause:
-            plan = self._plans.guess(request, items, self._num_responses + 1)
+        if outlook.is_pause:
+            plan = self._plans.guess(request, outlook.items, self._num_responses + 1)
             if plan is not None and self._ahead.speculate(plan, now):
                 return
-        opening = self._plans.opening(request, items, at_least)
+        opening = self._plans.opening(request, outlook)
         if opening is not None:
             self._ahead.read(*opening)
 

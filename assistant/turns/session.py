@@ -15,7 +15,6 @@ session seconds. An event that cannot be carried out raises ``EventRefused`` (or
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 from msgspec import UNSET
@@ -24,13 +23,13 @@ from assistant.config import Config
 from assistant.turns import input_items, settings as session_settings
 from assistant.turns.actions import Action, Hang, ResetVad, Send, SetInputFormat
 from assistant.turns.clock import FrameClock
-from assistant.turns.conversation import Conversation, Item, Text
+from assistant.turns.conversation import Conversation, Item
 from assistant.turns.endpointing import HardEnd, SoftEnd, SpeechResumed, SpeechStarted
 from assistant.turns.input_buffer import InputBuffer, milliseconds
+from assistant.turns.listener import Listener
 from assistant.turns.load import Load
 from assistant.turns.media import Media
 from assistant.turns.mirror import Mirror
-from assistant.turns.pairing import pair
 from assistant.turns.request import Request, ask
 from assistant.turns.responder import Responder
 from assistant.turns.settings import Settings
@@ -78,9 +77,9 @@ class Session:
         self._buffer = InputBuffer(
             self.settings.effective_endpointing, config.limits.audio_buffer_s
         )
+        self._listener = Listener(self._buffer, media, config.pairing)
         self._frame_clock = FrameClock()
         self._turn = Turn()  # that the next response will answer
-        self._utterance: Utterance | None = None  # that the user is making
         self._queued: Request | None = None  # an answer that waits for the active one
 
     # --- outputs ------------------------------------------------------------------------
@@ -118,7 +117,10 @@ class Session:
 
     def handle_timer(self, now: float) -> None:
         if now >= self._config.server.session_max_s:
-            self._expire()
+            minutes = self._config.server.session_max_s / 60
+            message = f"Your session hit the maximum duration of {minutes:g} minutes."
+            self._send(wire.error("session_expired", message))
+            self._actions.append(Hang(1000, "session expired"))
             return
         self._responder.handle_timer(now)
         self._go_on(now)
@@ -142,8 +144,9 @@ class Session:
     def receive_audio(self, num_samples: int, now: float) -> None:
         """That many samples were put into the ring."""
         self._buffer.receive_audio(num_samples, now)
-        if not self.detects_turns and self._utterance is None and num_samples:
-            self._listen(self._new_id("item"), self._buffer.start, now)
+        if num_samples and not self.detects_turns and self._listener.utterance is None:
+            self._listener.begin(self._new_id("item"), self._buffer.start)
+            self._go_on(now)
 
     def receive_probability(self, probability: float, now: float) -> None:
         """Take the speech probability of the next 512-sample window."""
@@ -151,37 +154,41 @@ class Session:
             if isinstance(boundary, SpeechStarted):
                 self._speech_started(boundary, now)
             elif isinstance(boundary, SoftEnd):
-                self._speech_paused(boundary, now)
+                may_answer = self._responder.may_speculate
+                self._listener.pause(boundary, now, may_be_answered=may_answer)
+                self._go_on(now)
             elif isinstance(boundary, SpeechResumed):
-                self._speech_resumed(now)
+                self._listener.resume()
+                self._go_on(now)
             elif isinstance(boundary, HardEnd):
                 self._speech_ended(boundary, now)
         if self._responder.is_speculating and not self._responder.may_speculate:
-            self._take_back(now)
+            self._listener.take_back()
+            self._go_on(now)
 
     def receive_event(self, event: client.AnyClientEvent, now: float) -> None:
         """Carry out a client event. Sound comes by ``receive_audio`` instead."""
         match event:
             case client.SessionUpdate():
                 self._update(event)
-                self._go_on(now)
             case client.InputAudioCommit():
-                self._commit_by_client(now)
+                item_id = self._buffer.utterance_id or self._new_id("item")
+                self._commit(self._listener.end_by_client(item_id), now)
+                self._forget_speech()
             case client.InputAudioClear():
+                self._forget_speech()
                 self._buffer.clear()
-                self._utterance = None
-                self._actions.append(ResetVad())
                 self._send(wire.Cleared())
-                self._go_on(now)
             case client.ItemCreate():
-                self.add_item(self.read_item(event), event, now)
+                self.add_item(self.read_item(event.item), event, now)
+                return
             case client.ItemRetrieve():
                 item = self._conversation.get(event.item_id)
                 self._send(wire.ItemRetrieved(item=item.to_wire()))
+                return
             case client.ItemDelete():
                 self._conversation.delete(event.item_id)
                 self._send(wire.ItemDeleted(item_id=event.item_id))
-                self._go_on(now)
             case client.ItemTruncate():
                 self._conversation.get(event.item_id, "truncate")
                 raise refusals.not_truncatable()
@@ -192,18 +199,20 @@ class Session:
                 if active is None or (event.response_id or active) != active:
                     raise refusals.no_active_response()
                 self._responder.cancel("client_cancelled", now)
-                self._go_on(now)
             case client.InputImageAppend():
                 timestamp_ms = input_items.checked_timestamp(event.timestamp_ms)
                 captured_s = self._frame_clock.captured(timestamp_ms, now)
                 self._media.add_frame(event.image, captured_s, timestamp_ms)
-                self._frames_changed(now)
+                if not self._frames_matter():
+                    return
             case client.InputImageClear():
                 self._media.clear_frames()
                 self._send(wire.ImageBufferCleared())
-                self._frames_changed(now)
+                if not self._frames_matter():
+                    return
             case client.OutputAudioClear() | client.InputAudioAppend():
-                pass  # there is no voice to silence; sound comes by receive_audio
+                return  # there is no voice to silence; sound comes by receive_audio
+        self._go_on(now)
 
     # --- speech -------------------------------------------------------------------------
 
@@ -215,72 +224,23 @@ class Session:
             self._queued = None
             if self._responder.active_id is not None:
                 self._responder.cancel("turn_detected", now)
-        self._listen(item_id, start, now)
-
-    def _listen(self, item_id: str, start: int, now: float) -> None:
-        """The user began to speak: let the engine read what comes before the sound."""
-        self._utterance = Utterance(Item(id=item_id, role="user", content=[]), start)
-        self._see(self._utterance, self._buffer.heard)
-        self._go_on(now)
-
-    def _speech_paused(self, boundary: SoftEnd, now: float) -> None:
-        utterance = self._utterance
-        assert utterance is not None, "speech paused before it started"
-        utterance.turn.timeline.soft_end = now
-        utterance.paused_at = boundary.at
-        self._see(utterance, boundary.at)
-        if self._responder.may_speculate:
-            utterance.hear(self._media, *self._buffer.utterance(boundary))
-            utterance.may_be_answered = True
-        self._go_on(now)
-
-    def _speech_resumed(self, now: float) -> None:
-        utterance = self._utterance
-        assert utterance is not None, "speech resumed before it started"
-        utterance.turn.timeline.soft_end = None
-        utterance.paused_at = None
-        self._see(utterance, self._buffer.heard)
-        self._take_back(now)
-
-    def _take_back(self, now: float) -> None:
-        """Let nothing be answered in this pause."""
-        if self._utterance is not None:
-            self._utterance.take_back()
+        self._listener.begin(item_id, start)
         self._go_on(now)
 
     def _speech_ended(self, boundary: HardEnd, now: float) -> None:
-        utterance, self._utterance = self._utterance, None
-        assert utterance is not None, "speech ended before it started"
-        timeline = utterance.turn.timeline
-        timeline.speech_end = self._buffer.seconds(boundary.at)
-        timeline.hard_end = now
+        item_id = self._buffer.utterance_id
+        assert item_id is not None, "speech ended before it started"
         end_ms = milliseconds(boundary.at)
-        self._send(wire.SpeechStopped(audio_end_ms=end_ms, item_id=utterance.item.id))
-        self._commit(utterance, *self._buffer.utterance(boundary), boundary.at, now)
+        self._send(wire.SpeechStopped(audio_end_ms=end_ms, item_id=item_id))
+        self._commit(self._listener.end(boundary, now), now)
         detection = self.settings.turn_detection
         if detection is not None and detection.create_response:
             self._queued = self._request(self.settings)
         self._go_on(now)
 
-    def _commit_by_client(self, now: float) -> None:
-        start, stop = self._buffer.uncommitted()
-        utterance, self._utterance = self._utterance, None
-        if utterance is None:
-            item = Item(id=self._new_id("item"), role="user", content=[])
-            utterance = Utterance(item, start)
-        utterance.turn.timeline.speech_end = self._buffer.seconds(stop)
-        self._commit(utterance, start, stop, stop, now)
-        self._forget_speech()
-        self._go_on(now)
-
-    def _commit(
-        self, utterance: Utterance, start: int, stop: int, speech_end: int, now: float
-    ) -> None:
-        """Make a range of sound a user item, with the frames of its time."""
+    def _commit(self, utterance: Utterance, now: float) -> None:
+        """Make what was said an item of the conversation."""
         item = utterance.item
-        utterance.hear(self._media, start, stop)
-        utterance.start = start
-        self._see(utterance, speech_end)
         try:
             previous = self._conversation.insert(item)
         except EventRefused:
@@ -288,36 +248,19 @@ class Session:
             raise
         self._turn = utterance.turn
         self._turn.timeline.committed = now
-        self._buffer.committed(stop)
         self._send(wire.Committed(previous_item_id=previous, item_id=item.id))
         self._announce(item, previous)
 
-    def _see(self, utterance: Utterance, end: int) -> bool:
-        """Choose the frames for speech up to ``end``; return whether that changed them."""
-        start_s, end_s = self._buffer.times(utterance.start, end)
-        frames_per_turn = self.settings.frames_per_turn
-        return utterance.see(
-            self._media, start_s, end_s, self._config.pairing, frames_per_turn
-        )
-
-    def _frames_changed(self, now: float) -> None:
-        utterance = self._utterance
-        if utterance is None:
-            if self._responder.adapter != "vision":
-                self._go_on(now)
-        elif utterance.paused_at is not None:
-            if self._see(utterance, utterance.paused_at):
-                self._go_on(now)
-        elif self.settings.frames_per_turn == 1 and self._see(
-            utterance, self._buffer.heard
-        ):
-            # Of several frames the choice stays open: they are spread over the whole.
-            self._go_on(now)
-
     def _forget_speech(self) -> None:
-        self._utterance = None
+        self._listener.forget()
         self._buffer.forget_speech()
         self._actions.append(ResetVad())
+
+    def _frames_matter(self) -> bool:
+        """Return whether the frames that came or went change what the engine may do."""
+        if self._listener.utterance is not None:
+            return self._listener.frames_changed()
+        return self._responder.adapter != "vision"
 
     def _go_on(self, now: float) -> None:
         """Start what waits; else let the engine do what the next answer will need."""
@@ -326,39 +269,28 @@ class Session:
             self._responder.start(request, now)
         if self._responder.active_id is not None:
             return
-        items, utterance = self._conversation.items, self._utterance
-        request = ask(self.settings, Turn())
-        if utterance is None:
-            adapter: link.Adapter = "vision" if self._shows_something(now) else "none"
-            self._responder.look_ahead(request, items, now, at_least=adapter, may_trim=True)
-            return
         detection = self.settings.turn_detection
-        is_pause = utterance.may_be_answered and bool(
-            detection and detection.create_response
-        )
-        items = [*items, utterance.item]
-        self._responder.look_ahead(
-            request, items, now, at_least="speech", is_pause=is_pause
-        )
-
-    def _shows_something(self, now: float) -> bool:
-        """Whether the camera has a frame that a turn beginning now would get."""
-        pairing = replace(
-            self._config.pairing, frames_per_turn=min(1, self.settings.frames_per_turn)
-        )
-        return bool(pair(self._media.frames(), now, now, pairing, self._media.novelty).used)
+        answers = detection is not None and detection.create_response
+        outlook = self._listener.outlook(self._conversation.items, now, answers=answers)
+        self._responder.look_ahead(ask(self.settings, Turn()), outlook, now)
 
     # --- items, responses, settings -----------------------------------------------------
 
-    def read_item(self, event: client.ItemCreate) -> Item:
+    def read_item(self, item: WireItem) -> Item:
         """Read and check a client's item. Changes nothing, so it may run in a thread."""
-        return self._read(event.item)
+        return input_items.read(
+            item,
+            new_id=self._new_id,
+            media=self._media,
+            form=self.settings.input_format,
+            config=self._config,
+        )
 
     def add_item(self, item: Item, event: client.ItemCreate, now: float) -> None:
         """Put an item that was read from ``event`` into the conversation."""
         previous = self._conversation.insert(item, event.previous_item_id or None)
         self._announce(item, previous)
-        if self._utterance is not None or item.num_images():
+        if self._listener.utterance is not None or item.num_images():
             self._go_on(now)  # else it waits for its response, which may give it a frame
 
     def _create_response(self, event: client.ResponseCreate, now: float) -> None:
@@ -371,9 +303,14 @@ class Session:
         if params.input not in (UNSET, None):
             context = [self._context_item(entry) for entry in params.input or []]
         else:
-            self._pair_words(now)
+            self._turn.pair_words(
+                self._conversation.items,
+                self._media,
+                now,
+                config=self._config.pairing,
+                frames_per_turn=self.settings.frames_per_turn,
+            )
         self._queued = self._request(settings, params.metadata or None, context)
-        self._go_on(now)
 
     def _request(
         self,
@@ -388,47 +325,18 @@ class Session:
     def _context_item(self, entry: WireItem | ItemReference) -> Item:
         if isinstance(entry, ItemReference):
             return self._conversation.get(entry.id)
-        return self._read(entry)
-
-    def _read(self, entry: WireItem) -> Item:
-        return input_items.read(
-            entry,
-            new_id=self._new_id,
-            media=self._media,
-            form=self.settings.input_format,
-            config=self._config,
-        )
-
-    def _pair_words(self, now: float) -> None:
-        """A typed question with the camera on is about what the camera shows now."""
-        last = self._conversation.items[-1] if self._conversation.items else None
-        if last is None or last.role != "user" or last.num_images() or last.call:
-            return
-        if all(isinstance(part, Text) for part in last.content):
-            self._turn.pair(
-                last,
-                self._media,
-                start_s=now,
-                end_s=now,
-                config=self._config.pairing,
-                frames_per_turn=self.settings.frames_per_turn,
-            )
+        return self.read_item(entry)
 
     def _update(self, event: client.SessionUpdate) -> None:
         before = self.settings
         self.settings = session_settings.updated(before, event.session)
+        self._listener.num_frames = self.settings.frames_per_turn
         if self.settings.input_format != before.input_format:
             self._actions.append(SetInputFormat(self.settings.input_format))
         if (self.settings.turn_detection is None) != (before.turn_detection is None):
             self._forget_speech()
         self._buffer.configure(self.settings.effective_endpointing)
         self._send(wire.SessionUpdated(session=self._session_object()))
-
-    def _expire(self) -> None:
-        minutes = self._config.server.session_max_s / 60
-        message = f"Your session hit the maximum duration of {minutes:g} minutes."
-        self._send(wire.error("session_expired", message))
-        self._actions.append(Hang(1000, "session expired"))
 
     def _announce(self, item: Item, previous: str | None) -> None:
         self._send(wire.ItemAdded(previous_item_id=previous, item=item.to_wire()))
