@@ -215,7 +215,9 @@ class Call:
 
     def _log_turn(self, response: wire.Response, timeline: Timeline | None) -> None:
         tokens = response.usage.output_tokens if response.usage else 0
-        self.log.info("%s: %d tokens; %s", response.status, tokens, timeline)
+        vendor = response.assistant or {}
+        early = ", ".join(f"{k} {v}" for k, v in vendor.get("early", {}).items() if v)
+        self.log.info("%s: %d tokens; %s; %s", response.status, tokens, timeline, early)
 
 
 def _new_id(kind: str) -> str:

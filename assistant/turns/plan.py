@@ -81,15 +81,15 @@ class Plans:
         for item in self._to_age(self._conversation.items):
             item.drop_images()
         items = self._conversation.items if request.items is None else request.items
-        if not self._fits(prompt.segments(request.instructions, items)):
+        if not self._fits(_segments(request, items)):
             self._trim_to(TRIMMED_SHARE, request, items)
-        segments = prompt.segments(request.instructions, items)
+        segments = _segments(request, items)
         return Plan(prompt.adapter_for(items), segments, self._sampling(request, number))
 
     def guess(self, request: Request, items: Sequence[Item], number: int) -> Plan | None:
         """Return what ``settle`` will, if nothing more comes; None: it would trim."""
         aged = self._to_age(items)
-        segments = prompt.segments(request.instructions, items, aged=aged)
+        segments = _segments(request, items, aged)
         if not self._fits(segments):
             return None
         return Plan(prompt.adapter_for(items), segments, self._sampling(request, number))
@@ -100,14 +100,14 @@ class Plans:
         """Return what stays of the next prompt whatever the user says; None: too much."""
         items, at_least = outlook.items, outlook.at_least
         aged = self._to_age(items)
-        segments = prompt.segments(request.instructions, items, aged=aged, is_open=True)
+        segments = _segments(request, items, aged, is_open=True)
         adapter = max(prompt.adapter_for(items), at_least, key=ADAPTERS.index)
         return (adapter, segments) if self._fits(segments) else None
 
     def make_room(self, request: Request) -> None:
         """Trim a conversation that hardly leaves room for another turn."""
         items = self._conversation.items
-        if not self._fits(prompt.segments(request.instructions, items), FULL_SHARE):
+        if not self._fits(_segments(request, items), FULL_SHARE):
             self._trim_to(TRIMMED_SHARE, request, items)
 
     def trim(self, request: Request) -> bool:
@@ -136,7 +136,7 @@ class Plans:
         return known + MIN_REPLY_TOKENS <= self.budget * share
 
     def _trim_to(self, share: float, request: Request, items: Sequence[Item]) -> None:
-        while not self._fits(prompt.segments(request.instructions, items), share):
+        while not self._fits(_segments(request, items), share):
             if not self.trim(request):
                 return
 
@@ -150,3 +150,13 @@ class Plans:
             top_p=reply.top_p,
             seed=reply.seed + number,
         )
+
+
+def _segments(
+    request: Request,
+    items: Sequence[Item],
+    aged: Sequence[Item] = (),
+    *,
+    is_open: bool = False,
+) -> list[Segment]:
+    return prompt.segments(request.instructions, items, aged=aged, is_open=is_open)
