@@ -56,10 +56,12 @@ def talk(url: str, sound: bytes) -> list[Turn]:
     """Say it all and return the turns that were made of it."""
     with Client(url) as client:
         client.play(sound)
-        turns = client.types().count("response.created")
-        while client.types().count("response.done") < max(1, turns):
+        client.send("session.update", session={"type": "realtime"})
+        client.wait("session.updated", 60)  # comes after all that the sound made happen
+        while client.types().count("response.done") < client.types().count(
+            "response.created"
+        ):
             client.wait("response.done", 60)
-            turns = client.types().count("response.created")
         done = [e["response"] for e in client.events if e["type"] == "response.done"]
     return [
         Turn(
