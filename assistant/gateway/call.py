@@ -75,6 +75,8 @@ class Call:
         try:
             self._session.close()
             self._carry_out()
+            if self._session.total.num_read:
+                self.log.info("closed: %s", self._session.total)
         finally:
             self._engine.unsubscribe(self)
             self._arm(None)

@@ -23,6 +23,7 @@ from assistant.turns.mirror import Mirror
 from assistant.turns.plan import Outlook, Plan, Plans
 from assistant.turns.reply import Reply
 from assistant.turns.request import Request as Request
+from assistant.turns.tally import Tally
 from assistant.turns.timeline import Timeline
 from assistant.wire import link, server_events as wire
 from assistant.wire.refusals import EventRefused
@@ -63,6 +64,8 @@ class Responder:
         self._mirror = mirror
         self._new_id = new_id
         self._emit = emit
+        self.total = Tally()
+        """Of all responses."""
         self._load = load
         self._plans = Plans(config, conversation, mirror)
         self._generations: Iterator[int] = iter(range(1, 2**62))
@@ -209,7 +212,7 @@ class Responder:
         self._ahead.forget()
         self._emit_orders(self._mirror.close())
         self._load.rest(self)
-        self._load.total.add(self._mirror.tally.take())
+        self._count()
 
     def cancel(
         self, reason: Literal["turn_detected", "client_cancelled"], now: float
@@ -318,14 +321,20 @@ class Responder:
             self._mirror.receive_reply(len(running.token_ids))
             running.item.status = "completed" if ending == "completed" else "incomplete"
         self._load.rest(self)
-        tally = self._mirror.tally.take()
-        self._load.total.add(tally)
+        tally = self._count()
         vendor = {
             "frames": running.request.frames,
             "timeline": timeline.to_wire(),
             "early": tally.to_wire(),
         }
         self._emit_events(running.reply.close(ending, details, usage, vendor), timeline)
+
+    def _count(self) -> Tally:
+        """Return what was computed since the last response, and add it to the totals."""
+        tally = self._mirror.tally.take()
+        self.total.add(tally)
+        self._load.total.add(tally)
+        return tally
 
     def _emit_orders(self, orders: list[link.Order]) -> None:
         for order in orders:

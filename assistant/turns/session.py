@@ -22,7 +22,6 @@ from msgspec import UNSET
 from assistant.config import Config
 from assistant.turns import input_items, settings as session_settings
 from assistant.turns.actions import Action, Hang, ResetVad, Send, SetInputFormat
-from assistant.turns.clock import FrameClock
 from assistant.turns.conversation import Conversation, Item
 from assistant.turns.endpointing import HardEnd, SoftEnd, SpeechResumed, SpeechStarted
 from assistant.turns.input_buffer import InputBuffer, milliseconds
@@ -33,6 +32,7 @@ from assistant.turns.mirror import Mirror
 from assistant.turns.request import Request, ask
 from assistant.turns.responder import Responder
 from assistant.turns.settings import Settings
+from assistant.turns.tally import Tally
 from assistant.turns.turn import Turn
 from assistant.turns.utterance import Utterance
 from assistant.wire import client_events as client, link, refusals, server_events as wire
@@ -78,7 +78,6 @@ class Session:
             self.settings.effective_endpointing, config.limits.audio_buffer_s
         )
         self._listener = Listener(self._buffer, media, config.pairing)
-        self._frame_clock = FrameClock()
         self._turn = Turn()  # that the next response will answer
         self._queued: Request | None = None  # an answer that waits for the active one
 
@@ -99,6 +98,11 @@ class Session:
     @property
     def is_answering(self) -> bool:
         return self._responder.active_id is not None
+
+    @property
+    def total(self) -> Tally:
+        """What the engine computed for this session."""
+        return self._responder.total
 
     @property
     def detects_turns(self) -> bool:
@@ -200,9 +204,7 @@ class Session:
                     raise refusals.no_active_response()
                 self._responder.cancel("client_cancelled", now)
             case client.InputImageAppend():
-                timestamp_ms = input_items.checked_timestamp(event.timestamp_ms)
-                captured_s = self._frame_clock.captured(timestamp_ms, now)
-                self._media.add_frame(event.image, captured_s, timestamp_ms)
+                self._listener.add_frame(event.image, event.timestamp_ms, now)
                 if not self._frames_matter():
                     return
             case client.InputImageClear():
@@ -303,13 +305,7 @@ class Session:
         if params.input not in (UNSET, None):
             context = [self._context_item(entry) for entry in params.input or []]
         else:
-            self._turn.pair_words(
-                self._conversation.items,
-                self._media,
-                now,
-                config=self._config.pairing,
-                frames_per_turn=self.settings.frames_per_turn,
-            )
+            self._listener.pair_words(self._turn, self._conversation.items, now)
         self._queued = self._request(settings, params.metadata or None, context)
 
     def _request(

@@ -288,12 +288,12 @@ PATIENT = replace(PLAIN, soft_silence_ms=192, silence_duration_ms=512)
 
 def soft_ends(endpointer: Endpointer, pattern: str) -> list[int]:
     """Return after how many windows of silence each SoftEnd of that sound came."""
-    delays = []
-    for sign in pattern:
-        for boundary in hear(endpointer, sign):
-            if isinstance(boundary, SoftEnd):
-                delays.append((endpointer.position - boundary.at) // W)
-    return delays
+    return [
+        (endpointer.position - boundary.at) // W
+        for sign in pattern
+        for boundary in hear(endpointer, sign)
+        if isinstance(boundary, SoftEnd)
+    ]
 
 
 def test_a_pause_that_was_gone_on_after_makes_the_next_soft_end_wait_longer() -> None:
