@@ -205,8 +205,10 @@ class Vocabulary:
             match = _CHARACTERS.match(piece)
             if match is None or match.end() >= len(piece) or len(piece) > match.end() + 3:
                 continue
-            (thread, *_) = [*grammar.advance((Thread(body, body.start, None),),
-                                             piece[match.end() :]), grammar.END]
+            (thread, *_) = [
+                *grammar.advance((Thread(body, body.start, None),), piece[match.end() :]),
+                grammar.END,
+            ]
             if thread.terminal is not None:
                 _, expected = string_state(thread.local)
                 unfinished.append((token, _count(match[0]) + 1, len(expected)))

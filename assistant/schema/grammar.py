@@ -70,14 +70,14 @@ def _text_state(local: Hashable) -> tuple[tuple[bytes, ...], int]:
 _QUOTE, _BACKSLASH = ord('"'), ord("\\")
 _TAIL = frozenset(range(0x80, 0xC0))
 _FOLLOWERS: dict[Byte, tuple[frozenset[Byte], ...]] = {
-    **{byte: () for byte in range(0x20, 0x80)},
-    **{byte: (_TAIL,) for byte in range(0xC2, 0xE0)},
+    **dict.fromkeys(range(32, 128), ()),
+    **dict.fromkeys(range(194, 224), (_TAIL,)),
     # No overlong forms, no surrogates, nothing beyond U+10FFFF (Unicode, table 3-7).
     0xE0: (frozenset(range(0xA0, 0xC0)), _TAIL),
-    **{byte: (_TAIL, _TAIL) for byte in range(0xE1, 0xF0)},
+    **dict.fromkeys(range(225, 240), (_TAIL, _TAIL)),
     0xED: (frozenset(range(0x80, 0xA0)), _TAIL),
     0xF0: (frozenset(range(0x90, 0xC0)), _TAIL, _TAIL),
-    **{byte: (_TAIL, _TAIL, _TAIL) for byte in range(0xF1, 0xF4)},
+    **dict.fromkeys(range(241, 244), (_TAIL, _TAIL, _TAIL)),
     0xF4: (frozenset(range(0x80, 0x90)), _TAIL, _TAIL),
     _BACKSLASH: (frozenset(b'"\\/bfnrt'),),
 }

@@ -5,7 +5,8 @@ A prompt is a list of *segments*: runs of parts with a key that changes exactly 
 run changes, so that what the engine already holds can be compared without looking at
 payloads. The format is the model's own, without a newline anywhere:
 
-    <|system|>…<|end|><|user|><|image_1|><|audio_1|><|end|><|assistant|>…<|end|>
+    <|system|>…<|tool|>[…]<|/tool|><|end|>
+    <|user|><|image_1|><|audio_1|><|end|><|assistant|>…<|end|>
 
 Consecutive items of one role share a header (results of tools have their own); in an item
 pictures come first, then sound, then words, as the model was trained. An item that has
@@ -30,18 +31,28 @@ REPLY_HEADER = link.ControlPart("assistant")
 _END = link.ControlPart("end")
 
 
-def segments(instructions: str, items: Sequence[Item]) -> list[Segment]:
-    """Return the prompt up to, and without, the header of the reply."""
+def segments(instructions: str, items: Sequence[Item], tools: str = "") -> list[Segment]:
+    """
+    Return the prompt up to, and without, the header of the reply.
+
+    ``tools`` is the JSON of the functions that may be called, or empty.
+    """
     built: list[Segment] = []
-    if instructions:
-        parts = (link.ControlPart("system"), link.TextPart(instructions), _END)
-        built.append(Segment(("system", instructions), parts))
-    shown = [(item, body) for item in items if item.is_in_prompt and (body := _body(item))]
-    for index, (item, body) in enumerate(shown):
+    if instructions or tools:
+        parts: list[link.Part] = [link.ControlPart("system")]
+        if instructions:
+            parts.append(link.TextPart(instructions))
+        if tools:
+            opened, closed = link.ControlPart("tool"), link.ControlPart("tool_end")
+            parts += [opened, link.TextPart(tools), closed]
+        built.append(Segment(("system", instructions, tools), (*parts, _END)))
+    shown = _shown(items)
+    for index, (item, body, is_as_written) in enumerate(shown):
         is_first = not (index and _share_header(shown[index - 1][0], item))
         is_last = not (index + 1 < len(shown) and _share_header(item, shown[index + 1][0]))
         opening = [link.ControlPart(_header(item))] if is_first else []
-        built.append(Segment(_key(item, is_first), (*opening, *body)))
+        key = _key(item, is_first, is_as_written)
+        built.append(Segment(key, (*opening, *body)))
         if is_last:
             built.append(Segment(("end", item.id), (_END,)))
     return built
@@ -52,8 +63,31 @@ def reply_key(item_id: str) -> Hashable:
     return ("reply", item_id)
 
 
-def _key(item: Item, is_first: bool) -> Hashable:
-    if item.token_ids is not None and item.version == 0 and is_first:
+def _shown(items: Sequence[Item]) -> list[tuple[Item, list[link.Part], bool]]:
+    """
+    Return the items with something to read, and whether it is what the model wrote.
+
+    A reply of several items is one run of tokens, which its first item has. Once one of
+    them was deleted or trimmed, or another came between, each is told in words.
+    """
+    listed = [item for item in items if item.is_in_prompt]
+    told: set[Item] = set()
+    shown = []
+    for index, item in enumerate(listed):
+        if item in told:
+            continue
+        behind = tuple(listed[index + 1 : index + 1 + len(item.followers)])
+        is_as_written = item.token_ids is not None and behind == item.followers
+        if is_as_written:
+            told.update(behind)
+        body = _body(item, is_as_written)
+        if body:
+            shown.append((item, body, is_as_written))
+    return shown
+
+
+def _key(item: Item, is_first: bool, is_as_written: bool) -> Hashable:
+    if is_as_written and item.version == 0 and is_first:
         return reply_key(item.id)
     # The item itself and not its id, which a client may give to another one.
     return (item, item.version, is_first)
@@ -125,7 +159,9 @@ def _share_header(item: Item, following: Item) -> bool:
     return _header(item) == _header(following) != "tool_response"
 
 
-def _body(item: Item) -> list[link.Part]:
+def _body(item: Item, is_as_written: bool) -> list[link.Part]:
+    if is_as_written and item.token_ids is not None:
+        return [link.TokensPart(list(item.token_ids))] if item.token_ids else []
     if isinstance(item.call, wire.FunctionCallItem):
         call = json.dumps(
             [{"name": item.call.name, "arguments": _arguments(item.call.arguments)}],
@@ -138,8 +174,6 @@ def _body(item: Item) -> list[link.Part]:
         ]
     if isinstance(item.call, wire.FunctionCallOutputItem):
         return [link.TextPart(item.call.output)]
-    if item.token_ids is not None:
-        return [link.TokensPart(list(item.token_ids))] if item.token_ids else []
     pictures: list[link.Part] = [
         link.ImagePart(frame.data, frame.max_crops) for frame in item.frames
     ]

@@ -6,26 +6,23 @@ knows nothing of speech. It does no I/O: orders for the engine and events for th
 go to ``emit``. A report that belongs to an ended generation is dropped by its number.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from assistant.config import Config
-from assistant.turns import prompt
+from assistant.turns import prompt, truncation
 from assistant.turns.actions import Action, Send, Tell
-from assistant.turns.conversation import Conversation, Item, Text
+from assistant.turns.conversation import Conversation, Item
 from assistant.turns.mirror import Mirror
 from assistant.turns.reply import Reply
 from assistant.turns.timeline import Timeline
+from assistant.turns.tools import Tools
 from assistant.wire import link, server_events as wire
 from assistant.wire.refusals import EventRefused
 
 MIN_REPLY_TOKENS = 64
 """Room that trimming leaves for a reply, however long it may become."""
-
-TRIMMED_SHARE = 0.75
-"""Of the budget, what trimming leaves: each one costs a new prefill of all that stays, so
-several turns leave at once and the next ones fit as they are."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +35,9 @@ class Request:
     metadata: dict[str, str] | None = None
     items: list[Item] | None = None
     """Context instead of the conversation, or None."""
+    tools: Tools = Tools()
+    is_asked: bool = False
+    """The client asked for it, and waits for its end."""
     frames: list[dict[str, Any]] = field(default_factory=list)
     """Every frame that was offered to the turn, for the vendor key."""
     timeline: Timeline = field(default_factory=Timeline)
@@ -54,7 +54,6 @@ class Running:
     """When a generation that was not admitted fails."""
     is_ordered: bool = False
     is_admitted: bool = False
-    item: Item | None = None
     token_ids: list[int] = field(default_factory=list)
 
 
@@ -66,7 +65,7 @@ class Responder:
         *,
         config: Config,
         conversation: Conversation,
-        conversation_id: str,
+        conversation_id: str | None,
         mirror: Mirror,
         new_id: Callable[[str], str],
         emit: Callable[[Action], None],
@@ -143,6 +142,9 @@ class Responder:
             conversation_id=self._conversation_id,
             max_output_tokens=request.max_output_tokens,
             metadata=request.metadata,
+            conversation=self._conversation,
+            new_id=self._new_id,
+            tools=request.tools,
         )
         deadline = now + self._config.engine.admission_timeout_s
         running = Running(request, reply, next(self._generations), deadline)
@@ -175,11 +177,16 @@ class Responder:
             item.drop_images()
         request = running.request
         items = self._conversation.items if request.items is None else request.items
-        segments = prompt.segments(request.instructions, items)
-        if self._mirror.known_cost(segments) + MIN_REPLY_TOKENS > self._budget:
-            bound = self._budget * TRIMMED_SHARE - MIN_REPLY_TOKENS
-            while self._mirror.known_cost(segments) > bound and self._trim(request):
-                segments = prompt.segments(request.instructions, items)
+        tools = request.tools.prompt_text()
+        segments = prompt.segments(request.instructions, items, tools)
+        bounds = truncation.bounds(
+            request.truncation,
+            self._budget - MIN_REPLY_TOKENS,
+            self._mirror.known_cost(segments[: bool(request.instructions or tools)]),
+        )
+        if self._mirror.known_cost(segments) > bounds.most:
+            while self._mirror.known_cost(segments) > bounds.kept and self._trim(request):
+                segments = prompt.segments(request.instructions, items, tools)
         adapter = prompt.adapter_for(items)
         reply_key = prompt.reply_key(running.reply.item_id)
         self._emit_orders(self._mirror.orders(adapter, segments, reply_key))
@@ -207,6 +214,7 @@ class Responder:
             temperature=reply.temperature,
             top_p=reply.top_p,
             seed=reply.seed + generation,
+            constraint=request.tools.constraint(),
         )
 
     def _receive_token(self, running: Running, report: link.Token, now: float) -> None:
@@ -215,34 +223,28 @@ class Responder:
             timeline.first_token = now
         running.is_admitted = True
         running.token_ids += report.ids
-        self._write(running, report.text, now)
+        self._show(running, running.reply.write(report.text), now)
 
-    def _write(self, running: Running, text: str, now: float) -> bool:
+    def _show(
+        self, running: Running, events: Iterator[wire.ServerEvent], now: float
+    ) -> bool:
         """Show more of the reply; False when that ended it."""
-        if not text:
-            return True
-        if running.item is None:
-            item = Item(
-                id=running.reply.item_id,
-                role="assistant",
-                content=[Text("")],
-                status="in_progress",
-            )
-            try:
-                previous = self._conversation.insert(item)
-            except EventRefused as error:  # the conversation is full
-                self._emit_orders(self._mirror.close())
-                self._fail(str(error.code), error.message, now)
-                return False
-            running.item = item
-            self._emit_events(running.reply.start_item(previous))
-        self._emit_events(running.reply.write(text), running.request.timeline)
+        try:
+            self._emit_events(events, running.request.timeline)
+        except EventRefused as error:  # the conversation is full
+            self._emit_orders(self._mirror.close())
+            self._fail(str(error.code), error.message, now)
+            return False
         return True
 
     def _receive_finished(
         self, running: Running, report: link.Finished, now: float
     ) -> None:
-        if not self._write(running, report.text, now):
+        reply = running.reply
+        is_whole = report.reason != "length"
+        if not self._show(running, reply.write(report.text), now):
+            return
+        if not self._show(running, reply.end_text(is_whole=is_whole), now):
             return
         cost = self._mirror.held_cost()
         usage = wire.Usage(
@@ -269,7 +271,7 @@ class Responder:
         self._emit_orders(self._mirror.close())
         if running is None:
             return
-        fits_trimmed = report.code == "context_length_exceeded" and running.item is None
+        fits_trimmed = report.code == "context_length_exceeded" and not running.reply.items
         if fits_trimmed and self._budget is not None and self._trim(running.request):
             running.generation = next(self._generations)
             running.is_admitted = False
@@ -302,20 +304,18 @@ class Responder:
         self._running = None
         timeline = running.request.timeline
         timeline.done = now
-        if running.item is not None:
-            running.item.content = [Text(running.reply.text)]
-            running.item.token_ids = tuple(running.token_ids)
-            self._mirror.receive_reply(len(running.token_ids))
-            running.item.status = "completed" if ending == "completed" else "incomplete"
         vendor = {"frames": running.request.frames, "timeline": timeline.to_wire()}
-        self._emit_events(running.reply.close(ending, details, usage, vendor), timeline)
+        events = running.reply.close(ending, details, usage, vendor, running.token_ids)
+        self._emit_events(events, timeline)
+        if running.reply.items:
+            self._mirror.receive_reply(len(running.token_ids))
 
     def _emit_orders(self, orders: list[link.Order]) -> None:
         for order in orders:
             self._emit(Tell(order))
 
     def _emit_events(
-        self, events: list[wire.ServerEvent], timeline: Timeline | None = None
+        self, events: Iterable[wire.ServerEvent], timeline: Timeline | None = None
     ) -> None:
         for event in events:
             self._emit(Send(event, timeline))

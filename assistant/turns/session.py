@@ -22,6 +22,7 @@ from msgspec import UNSET
 from assistant.config import Config
 from assistant.turns import input_items, settings as session_settings
 from assistant.turns.actions import Action, Hang, ResetVad, Send, SetInputFormat, Tell
+from assistant.turns.asides import Asides
 from assistant.turns.clock import FrameClock
 from assistant.turns.conversation import Audio, Conversation, Item, Text
 from assistant.turns.endpointing import HardEnd, SoftEnd, SpeechResumed, SpeechStarted
@@ -31,7 +32,7 @@ from assistant.turns.mirror import Mirror
 from assistant.turns.responder import Request, Responder
 from assistant.turns.turn import Turn
 from assistant.wire import client_events as client, link, refusals, server_events as wire
-from assistant.wire.items import Item as WireItem, ItemReference
+from assistant.wire.items import FunctionCallOutputItem, Item as WireItem, ItemReference
 
 
 class Session:
@@ -67,6 +68,12 @@ class Session:
             new_id=new_id,
             emit=self._actions.append,
         )
+        self._asides = Asides(
+            config=config,
+            sequence_numbers=sequence_numbers,
+            new_id=new_id,
+            emit=self._actions.append,
+        )
         self._buffer = InputBuffer(
             self.settings.effective_endpointing, config.limits.audio_buffer_s
         )
@@ -85,12 +92,12 @@ class Session:
     def deadline(self) -> float:
         """Return when ``handle_timer`` wants to be called, if nothing happens before."""
         expiry = self._config.server.session_max_s
-        waiting = self._responder.deadline()
-        return expiry if waiting is None else min(expiry, waiting)
+        waiting = (self._responder.deadline(), self._asides.deadline())
+        return min(expiry, *(due for due in waiting if due is not None))
 
     @property
     def is_answering(self) -> bool:
-        return self._responder.active_id is not None
+        return self._responder.active_id is not None or self._asides.is_answering
 
     @property
     def detects_turns(self) -> bool:
@@ -105,6 +112,7 @@ class Session:
 
     def close(self) -> None:
         """The connection is gone."""
+        self._asides.close()
         for order in self._mirror.close():
             self._actions.append(Tell(order))
 
@@ -113,16 +121,19 @@ class Session:
             self._expire()
             return
         self._responder.handle_timer(now)
+        self._asides.handle_timer(now)
         self._start_queued(now)
 
     def receive_engine(self, ready: link.Ready | None, now: float) -> None:
         """The engine is ready, or (None) gone with all it held."""
         self._responder.receive_engine(ready, now)
+        self._asides.receive_engine(ready, now)
         self._start_queued(now)
 
     def receive_report(self, report: link.Report, now: float) -> None:
-        self._responder.receive_report(report, now)
-        self._start_queued(now)
+        if not self._asides.receive_report(report, now):
+            self._responder.receive_report(report, now)
+            self._start_queued(now)
 
     def check_audio_room(self, num_samples: int) -> None:
         """Raise EventRefused when a buffer that only the client empties would overflow."""
@@ -170,11 +181,7 @@ class Session:
             case client.ResponseCreate():
                 self._create_response(event, now)
             case client.ResponseCancel():
-                active = self._responder.active_id
-                if active is None or (event.response_id or active) != active:
-                    raise refusals.no_active_response()
-                self._responder.cancel("client_cancelled", now)
-                self._start_queued(now)
+                self._cancel_response(event.response_id or None, now)
             case client.InputImageAppend():
                 timestamp_ms = input_items.checked_timestamp(event.timestamp_ms)
                 captured_s = self._frame_clock.captured(timestamp_ms, now)
@@ -193,8 +200,11 @@ class Session:
         self._send(wire.SpeechStarted(audio_start_ms=milliseconds(start), item_id=item_id))
         detection = self.settings.turn_detection
         if detection is not None and detection.interrupt_response:
-            self._queued = None
+            queued, self._queued = self._queued, None
             if self._responder.active_id is not None:
+                self._responder.cancel("turn_detected", now)
+            if queued is not None and queued.is_asked:
+                self._responder.start(queued, now)
                 self._responder.cancel("turn_detected", now)
 
     def _speech_ended(self, boundary: HardEnd, now: float) -> None:
@@ -258,10 +268,29 @@ class Session:
         self._announce(item, previous)
 
     def _create_response(self, event: client.ResponseCreate, now: float) -> None:
+        params = event.response or client.ResponseParams()
+        if params.conversation == "none":
+            self._asides.start(self._request(params), now)
+            return
         active = self._responder.active_id
-        if active is not None:
+        if active is not None and not self._may_wait():
             raise refusals.active_response(active)
-        self._queued = self._request(event.response or client.ResponseParams(), now)
+        self._queued = self._request(params, now)
+        self._start_queued(now)
+
+    def _may_wait(self) -> bool:
+        """Clients ask for what follows a result before they saw the end of the call."""
+        items = self._conversation.items
+        has_result = bool(items) and isinstance(items[-1].call, FunctionCallOutputItem)
+        return has_result and self._queued is None
+
+    def _cancel_response(self, response_id: str | None, now: float) -> None:
+        if response_id is not None and self._asides.cancel(response_id, now):
+            return
+        active = self._responder.active_id
+        if active is None or (response_id or active) != active:
+            raise refusals.no_active_response()
+        self._responder.cancel("client_cancelled", now)
         self._start_queued(now)
 
     def _request(
@@ -270,18 +299,25 @@ class Session:
         """Freeze what the next response is asked with; its turn is used up by that."""
         params = params or client.ResponseParams()
         settings = session_settings.for_response(self.settings, params)
+        is_aside = params.conversation == "none"
         context = None
         if params.input not in (UNSET, None):
             context = [self._context_item(entry) for entry in params.input or []]
+        elif is_aside:
+            context = self._conversation.items[:]
         elif now is not None:
             self._pair_words(now)
-        turn, self._turn = self._turn, Turn()
+        turn = Turn()
+        if not is_aside:
+            turn, self._turn = self._turn, turn
         return Request(
             instructions=settings.instructions,
             max_output_tokens=settings.max_output_tokens,
             truncation=settings.truncation,
             metadata=params.metadata or None,
             items=context,
+            tools=settings.tools,
+            is_asked=now is not None,
             frames=turn.frames,
             timeline=turn.timeline,
         )

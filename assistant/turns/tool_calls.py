@@ -76,6 +76,11 @@ class ToolCalls:
         self.warnings: list[str] = []
         """Why something that began like a call was not given as one."""
 
+    @property
+    def is_in_call(self) -> bool:
+        """A list of calls has begun and is not over."""
+        return self._place is not _Place.WORDS
+
     def receive(self, text: str) -> list[Piece]:
         """Take more of the reply; return what is certain by now."""
         if not self._names:
@@ -157,7 +162,9 @@ class ToolCalls:
             if self._place is _Place.LIST:
                 raise _Broken("the list is empty")
             self._place = _Place.WORDS
-        elif character not in (_SPACE + "[" if self._place is _Place.LIST else _SPACE + ","):
+        elif character not in (
+            _SPACE + "[" if self._place is _Place.LIST else _SPACE + ","
+        ):
             raise _Broken(f"{character!r} is not expected")
 
     def _is_beyond(self) -> bool:

@@ -93,7 +93,11 @@ def test_words_and_calls_are_told_apart_however_the_text_is_cut(
 )
 def test_other_ways_of_writing_a_call_are_understood(call: str) -> None:
     pieces, warnings = read(f"<|tool_call|>[{call}]<|/tool_call|>")
-    assert (warnings, pieces[0], pieces[-1]) == ([], CallOpened("weather"), CallClosed(True))
+    assert (warnings, pieces[0], pieces[-1]) == (
+        [],
+        CallOpened("weather"),
+        CallClosed(True),
+    )
     (arguments,) = pieces[1:-1]
     assert isinstance(arguments, Arguments)
     assert json.loads(arguments.delta) == {"a": 1}
