@@ -86,6 +86,9 @@ class Engine:
                 self._rollback(sequence, order.mark)
             case link.Generate():
                 self._generate(sequence, order, now)
+            case link.Promote():
+                sequence.promote(order.generation, now)
+                self._scheduler.update(sequence)
             case link.Cancel():
                 self._cancel(sequence, order)
             case link.Close():
@@ -158,7 +161,9 @@ class Engine:
             _check_open(sequence)
             _check_sampling(order.sampling)
             constraint.check(order.sampling.constraint)
-            sequence.begin(order.generation, order.sampling, now)
+            sequence.begin(
+                order.generation, order.sampling, now, is_speculative=order.is_speculative
+            )
         except RequestRefused as error:
             self._reports.failed(sequence.key, order.generation, error.code, str(error))
             return

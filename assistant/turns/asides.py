@@ -9,10 +9,12 @@ does not interrupt it, and it does not count as the active response.
 from collections.abc import Callable, Iterator
 
 from assistant.config import Config
-from assistant.turns.actions import Action, Tell
+from assistant.turns.actions import Action
 from assistant.turns.conversation import Conversation
+from assistant.turns.load import Load
 from assistant.turns.mirror import Mirror
-from assistant.turns.responder import Request, Responder
+from assistant.turns.request import Request
+from assistant.turns.responder import Responder
 from assistant.wire import link
 from assistant.wire.refusals import EventRefused
 
@@ -28,11 +30,13 @@ class Asides:
         *,
         config: Config,
         sequence_numbers: Iterator[int],
+        load: Load,
         new_id: Callable[[str], str],
         emit: Callable[[Action], None],
     ) -> None:
         self._config = config
         self._sequence_numbers = sequence_numbers
+        self._load = load
         self._new_id = new_id
         self._emit = emit
         self._ready: link.Ready | None = None
@@ -59,6 +63,7 @@ class Asides:
             conversation=Conversation(limits.conversation_items, limits.conversation_bytes),
             conversation_id=None,
             mirror=mirror,
+            load=self._load,
             new_id=self._new_id,
             emit=self._emit,
         )
@@ -101,8 +106,8 @@ class Asides:
 
     def close(self) -> None:
         """The session is over."""
-        for _, mirror in self._open:
-            self._free(mirror)
+        for responder, _ in self._open:
+            responder.close()
         self._open.clear()
 
     @property
@@ -111,14 +116,10 @@ class Asides:
 
     def _let_go(self) -> None:
         """Free the sequences of those that are over."""
-        for responder, mirror in self._open:
+        for responder, _ in self._open:
             if responder.active_id is None:
-                self._free(mirror)
+                responder.close()
         self._open = [pair for pair in self._open if pair[0].active_id is not None]
-
-    def _free(self, mirror: Mirror) -> None:
-        for order in mirror.close():
-            self._emit(Tell(order))
 
 
 def _sequence_of(report: link.Report) -> int | None:

@@ -70,6 +70,8 @@ class Item:
     """The further items of the same reply, whose words are among ``token_ids`` too."""
     call: wire.FunctionCallItem | wire.FunctionCallOutputItem | None = None
     version: int = 0
+    num_takes: int = 0
+    """Grows with every change of the sound alone: its pictures are not read again."""
     is_in_prompt: bool = True
     """False once the item was trimmed for the token budget."""
 

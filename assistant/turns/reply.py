@@ -17,7 +17,7 @@ from msgspec import UNSET
 
 from assistant.turns.conversation import Conversation, Item, Text
 from assistant.turns.tool_calls import Arguments, CallClosed, CallOpened, ToolCalls, Words
-from assistant.turns.tools import Tools
+from assistant.turns.tools import NO_TOOLS, Tools
 from assistant.wire import items, server_events as wire
 
 
@@ -68,7 +68,7 @@ class Reply:
         metadata: dict[str, str] | None,
         conversation: Conversation,
         new_id: Callable[[str], str],
-        tools: Tools | None = None,
+        tools: Tools = NO_TOOLS,
     ) -> None:
         """
         ``item_id`` is for the first item. Without a ``conversation_id`` the response is
@@ -83,7 +83,6 @@ class Reply:
         self._metadata = metadata
         self._conversation = conversation
         self._new_id = new_id
-        tools = tools or Tools()
         self._tool_calls = ToolCalls(tools.names, most=tools.max_calls)
         self._previous: str | None = None
         """Of the open item: the one before it, as it was announced."""

@@ -14,7 +14,7 @@ from assistant.config import Config
 from assistant.turns import tools, turn_detection
 from assistant.turns.clock import SAMPLE_RATE_HZ
 from assistant.turns.endpointing import Endpointing
-from assistant.turns.tools import Tools
+from assistant.turns.tools import NO_TOOLS, Tools
 from assistant.turns.turn_detection import TurnDetection
 from assistant.wire import refusals
 from assistant.wire.client_events import (
@@ -77,7 +77,7 @@ class Settings:
     speed: float = 1.0
     truncation: str | dict[str, Any] = "auto"
     tracing: str | dict[str, Any] | None = None
-    tools: Tools = Tools()
+    tools: Tools = NO_TOOLS
     max_text_chars: int = 100_000
     """Bound of the instructions, and of all tools together."""
     events: tuple[str, ...] = ()

@@ -108,10 +108,8 @@ class Tools:
         for index, function in enumerate(self.functions):
             if function in self._must_call() and (refusal := _refusal(function)):
                 keyword = refusal.path.partition("]")[2]
-                raise refusals.invalid_value(
-                    f"{path}.tools[{index}]{keyword}",
-                    f"{refusal.reason}, so a call of {function.name!r:.80} cannot be forced.",
-                )
+                reason = f"{refusal.reason}, so calls of it cannot be forced."
+                raise refusals.invalid_value(f"{path}.tools[{index}]{keyword}", reason)
 
     def to_wire(self) -> dict[str, Any]:
         """Return the keys of the session or response object."""
@@ -123,6 +121,9 @@ class Tools:
             "tool_choice": choice,
             "parallel_tool_calls": self.is_parallel,
         }
+
+
+NO_TOOLS = Tools()
 
 
 def updated(

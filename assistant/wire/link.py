@@ -14,6 +14,7 @@ Append     add parts at the end; each is encoded and prefilled as it arrives
 Mark       remember the present end under a number
 Rollback   cut the sequence back to a mark (marks after it are forgotten)
 Generate   sample a reply from the present end; its tokens become part of the sequence
+Promote    let a speculative generation count like any other from now on
 Cancel     stop a generation and keep only its first ``num_kept`` tokens
 Close      free the sequence
 =========  ==========================================================================
@@ -148,6 +149,23 @@ class Generate(Message):
     generation: int
     """Unique per sequence; every answer repeats it."""
     sampling: Sampling
+    is_speculative: bool = False
+    """
+    Nobody waits for it yet: it is computed only while nothing else can be, and takes
+    nobody's row. Its tokens are sent as they come; whoever asked holds them back.
+    """
+
+
+class Promote(Message):
+    """
+    The turn that a speculative generation answers is over: somebody waits for it now.
+
+    Nothing is computed again. Has no answer, and no effect on a generation that has ended
+    or was not speculative.
+    """
+
+    sequence: int
+    generation: int
 
 
 class Cancel(Message):
@@ -170,7 +188,7 @@ class Ping(Message):
     nonce: int
 
 
-Order = Open | Append | Mark | Rollback | Generate | Cancel | Close | Ping
+Order = Open | Append | Mark | Rollback | Generate | Promote | Cancel | Close | Ping
 
 # --- engine to gateway -----------------------------------------------------------------
 
