@@ -108,7 +108,7 @@ class _Compiler:
                     beside = f"is not supported beside {min(others)!r}"
                     raise SchemaRefused(f"{path}.{keyword}", beside)
                 return self._whole(keyword, schema, path, depth)
-        kind = schema.get("type") or _implied(asserted)
+        kind = schema["type"] if "type" in schema else _implied(asserted)
         if kind is None:
             return self._anything()
         kinds = kind if isinstance(kind, list) else [kind]

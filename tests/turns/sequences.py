@@ -154,7 +154,8 @@ class ReferenceEngine:
 
     def _promote(self, sequence: Sequence, generation: int) -> None:
         # It may have ended: its number is that of the latest reply all the same.
-        assert sequence.reply is not None and sequence.reply[0] == generation
+        assert sequence.reply is not None
+        assert sequence.reply[0] == generation
         assert sequence.is_speculative, "promoted twice"
         sequence.is_speculative = False
         self.asked = sequence.read[: sequence.reply[1]]
