@@ -16,6 +16,7 @@ import math
 from typing import assert_never
 
 from assistant.config import EngineConfig
+from assistant.engine import constraint
 from assistant.engine.backend import Backend, Detokenizer
 from assistant.engine.reports import Reason, Reports, Send
 from assistant.engine.runner import Runner, failure_code
@@ -159,6 +160,7 @@ class Engine:
         try:
             _check_open(sequence)
             _check_sampling(order.sampling)
+            constraint.check(order.sampling.constraint)
             sequence.begin(
                 order.generation, order.sampling, now, is_speculative=order.is_speculative
             )

@@ -9,7 +9,7 @@ Only ``settle`` and ``make_room`` change the conversation. What is guessed befor
 over shows old pictures as they will be, and leaves them where they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from assistant.config import Config
@@ -18,14 +18,11 @@ from assistant.turns.conversation import Conversation, Item
 from assistant.turns.mirror import Mirror
 from assistant.turns.prompt import Segment
 from assistant.turns.request import Request
+from assistant.turns.truncation import Bounds, bounds
 from assistant.wire import link
 
 MIN_REPLY_TOKENS = 64
 """Room that trimming leaves for a reply, however long it may become."""
-
-TRIMMED_SHARE = 0.75
-"""Of the budget, what trimming leaves: each one costs a new prefill of all that stays, so
-several turns leave at once and the next ones fit as they are."""
 
 FULL_SHARE = 0.9
 """Of the budget, what a conversation may fill when a turn is over. One that fills more is
@@ -81,16 +78,17 @@ class Plans:
         for item in self._to_age(self._conversation.items):
             item.drop_images()
         items = self._conversation.items if request.items is None else request.items
-        if not self._fits(_segments(request, items)):
-            self._trim_to(TRIMMED_SHARE, request, items)
+        limits = self._bounds(request)
+        if not self._fits(_segments(request, items), limits.most):
+            self._trim_to(limits.kept, request, items)
         segments = _segments(request, items)
         return Plan(prompt.adapter_for(items), segments, self._sampling(request, number))
 
     def guess(self, request: Request, items: Sequence[Item], number: int) -> Plan | None:
         """Return what ``settle`` will, if nothing more comes; None: it would trim."""
         aged = self._to_age(items)
-        segments = _segments(request, items, aged)
-        if not self._fits(segments):
+        segments = _segments(request, items, aged=aged)
+        if not self._fits(segments, self._bounds(request).most):
             return None
         return Plan(prompt.adapter_for(items), segments, self._sampling(request, number))
 
@@ -100,15 +98,17 @@ class Plans:
         """Return what stays of the next prompt whatever the user says; None: too much."""
         items, at_least = outlook.items, outlook.at_least
         aged = self._to_age(items)
-        segments = _segments(request, items, aged, is_open=True)
+        segments = _segments(request, items, aged=aged, is_open=True)
         adapter = max(prompt.adapter_for(items), at_least, key=ADAPTERS.index)
-        return (adapter, segments) if self._fits(segments) else None
+        fits = self._fits(segments, self._bounds(request).most)
+        return (adapter, segments) if fits else None
 
     def make_room(self, request: Request) -> None:
         """Trim a conversation that hardly leaves room for another turn."""
         items = self._conversation.items
-        if not self._fits(_segments(request, items), FULL_SHARE):
-            self._trim_to(TRIMMED_SHARE, request, items)
+        limits = self._bounds(request)
+        if not self._fits(_segments(request, items), int(limits.most * FULL_SHARE)):
+            self._trim_to(limits.kept, request, items)
 
     def trim(self, request: Request) -> bool:
         """Let the oldest turn leave the prompt; False when there is none to spare."""
@@ -131,12 +131,17 @@ class Plans:
         most, keep = pairing.max_prompt_images, pairing.keep_prompt_images
         return prompt.images_to_age(items, most=most, keep=keep)
 
-    def _fits(self, segments: Sequence[Segment], share: float = 1.0) -> bool:
-        known = self._mirror.known_cost(segments)
-        return known + MIN_REPLY_TOKENS <= self.budget * share
+    def _bounds(self, request: Request) -> Bounds:
+        """Return when and how far to trim; only a limit behind it needs the opening."""
+        opening = _segments(request, ())
+        cost = self._mirror.known_cost(opening)
+        return bounds(request.truncation, self.budget - MIN_REPLY_TOKENS, cost)
 
-    def _trim_to(self, share: float, request: Request, items: Sequence[Item]) -> None:
-        while not self._fits(_segments(request, items), share):
+    def _fits(self, segments: Sequence[Segment], bound: int) -> bool:
+        return self._mirror.known_cost(segments) <= bound
+
+    def _trim_to(self, bound: int, request: Request, items: Sequence[Item]) -> None:
+        while not self._fits(_segments(request, items), bound):
             if not self.trim(request):
                 return
 
@@ -149,14 +154,18 @@ class Plans:
             temperature=reply.temperature,
             top_p=reply.top_p,
             seed=reply.seed + number,
+            constraint=request.tools.constraint(),
         )
 
 
 def _segments(
     request: Request,
     items: Sequence[Item],
-    aged: Sequence[Item] = (),
     *,
+    aged: Collection[Item] = (),
     is_open: bool = False,
 ) -> list[Segment]:
-    return prompt.segments(request.instructions, items, aged=aged, is_open=is_open)
+    tools = request.tools.prompt_text()
+    return prompt.segments(
+        request.instructions, items, tools=tools, aged=aged, is_open=is_open
+    )

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from assistant.turns.conversation import Item
 from assistant.turns.settings import Settings
 from assistant.turns.timeline import Timeline
+from assistant.turns.tools import NO_TOOLS, Tools
 from assistant.turns.turn import Turn
 
 
@@ -19,6 +20,9 @@ class Request:
     metadata: dict[str, str] | None = None
     items: list[Item] | None = None
     """Context instead of the conversation, or None."""
+    tools: Tools = NO_TOOLS
+    is_asked: bool = False
+    """The client asked for it, and waits for its end."""
     frames: list[dict[str, Any]] = field(default_factory=list)
     """Every frame that was offered to the turn, for the vendor key."""
     timeline: Timeline = field(default_factory=Timeline)
@@ -29,6 +33,8 @@ def ask(
     turn: Turn,
     metadata: dict[str, str] | None = None,
     items: list[Item] | None = None,
+    *,
+    is_asked: bool = False,
 ) -> Request:
     """Freeze what a response is asked with; the turn is used up by that."""
     return Request(
@@ -37,6 +43,8 @@ def ask(
         truncation=settings.truncation,
         metadata=metadata,
         items=items,
+        tools=settings.tools,
+        is_asked=is_asked,
         frames=turn.frames,
         timeline=turn.timeline,
     )

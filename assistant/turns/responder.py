@@ -9,14 +9,14 @@ While no response is active, the engine is kept busy with what the next one will
 (``look_ahead``). Nothing of that changes the conversation or reaches the client.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from assistant.config import Config
 from assistant.turns import prompt
 from assistant.turns.actions import Action, Send, Tell
-from assistant.turns.conversation import Conversation, Item, Text
+from assistant.turns.conversation import Conversation
 from assistant.turns.load import Load
 from assistant.turns.lookahead import Lookahead
 from assistant.turns.mirror import Mirror
@@ -40,7 +40,6 @@ class Running:
     """When a generation that was not admitted fails."""
     is_ordered: bool = False
     is_admitted: bool = False
-    item: Item | None = None
     token_ids: list[int] = field(default_factory=list)
 
 
@@ -52,7 +51,7 @@ class Responder:
         *,
         config: Config,
         conversation: Conversation,
-        conversation_id: str,
+        conversation_id: str | None,
         mirror: Mirror,
         load: Load,
         new_id: Callable[[str], str],
@@ -159,6 +158,9 @@ class Responder:
             conversation_id=self._conversation_id,
             max_output_tokens=request.max_output_tokens,
             metadata=request.metadata,
+            conversation=self._conversation,
+            new_id=self._new_id,
+            tools=request.tools,
         )
         deadline = now + self._config.engine.admission_timeout_s
         number = guess.generation if guess else next(self._generations)
@@ -246,34 +248,27 @@ class Responder:
             timeline.first_token = max(now, timeline.admitted or now)
         running.is_admitted = True
         running.token_ids += report.ids
-        self._write(running, report.text, now)
+        self._show(running, running.reply.write(report.text), now)
 
-    def _write(self, running: Running, text: str, now: float) -> bool:
+    def _show(
+        self, running: Running, events: Iterable[wire.ServerEvent], now: float
+    ) -> bool:
         """Show more of the reply; False when that ended it."""
-        if not text:
-            return True
-        if running.item is None:
-            item = Item(
-                id=running.reply.item_id,
-                role="assistant",
-                content=[Text("")],
-                status="in_progress",
-            )
-            try:
-                previous = self._conversation.insert(item)
-            except EventRefused as error:  # the conversation is full
-                self._emit_orders(self._mirror.close())
-                self._fail(str(error.code), error.message, now)
-                return False
-            running.item = item
-            self._emit_events(running.reply.start_item(previous))
-        self._emit_events(running.reply.write(text), running.request.timeline)
+        try:
+            self._emit_events(events, running.request.timeline)
+        except EventRefused as error:  # the conversation is full
+            self._emit_orders(self._mirror.close())
+            self._fail(str(error.code), error.message, now)
+            return False
         return True
 
     def _receive_finished(
         self, running: Running, report: link.Finished, now: float
     ) -> None:
-        if not self._write(running, report.text, now):
+        reply, is_whole = running.reply, report.reason != "length"
+        if not self._show(running, reply.write(report.text), now):
+            return
+        if not self._show(running, reply.end_text(is_whole=is_whole), now):
             return
         usage = self._mirror.usage(report)
         if report.reason == "length":
@@ -289,7 +284,7 @@ class Responder:
         if running is None:
             self._ahead.give_up()
             return
-        fits_trimmed = report.code == "context_length_exceeded" and running.item is None
+        fits_trimmed = report.code == "context_length_exceeded" and not running.reply.items
         if fits_trimmed and self._has_engine and self._plans.trim(running.request):
             running.generation = next(self._generations)
             running.is_admitted = False
@@ -315,11 +310,8 @@ class Responder:
         self._running = None
         timeline = running.request.timeline
         timeline.done = now
-        if running.item is not None:
-            running.item.content = [Text(running.reply.text)]
-            running.item.token_ids = tuple(running.token_ids)
+        if running.reply.items:
             self._mirror.receive_reply(len(running.token_ids))
-            running.item.status = "completed" if ending == "completed" else "incomplete"
         self._load.rest(self)
         tally = self._count()
         vendor = {
@@ -327,7 +319,8 @@ class Responder:
             "timeline": timeline.to_wire(),
             "early": tally.to_wire(),
         }
-        self._emit_events(running.reply.close(ending, details, usage, vendor), timeline)
+        events = running.reply.close(ending, details, usage, vendor, running.token_ids)
+        self._emit_events(events, timeline)
 
     def _count(self) -> Tally:
         """Return what was computed since the last response, and add it to the totals."""
@@ -341,7 +334,7 @@ class Responder:
             self._emit(Tell(order))
 
     def _emit_events(
-        self, events: list[wire.ServerEvent], timeline: Timeline | None = None
+        self, events: Iterable[wire.ServerEvent], timeline: Timeline | None = None
     ) -> None:
         for event in events:
             self._emit(Send(event, timeline))

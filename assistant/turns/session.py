@@ -22,15 +22,14 @@ from msgspec import UNSET
 from assistant.config import Config
 from assistant.turns import input_items, settings as session_settings
 from assistant.turns.actions import Action, Hang, ResetVad, Send, SetInputFormat
+from assistant.turns.answers import Answers
 from assistant.turns.conversation import Conversation, Item
 from assistant.turns.endpointing import HardEnd, SoftEnd, SpeechResumed, SpeechStarted
 from assistant.turns.input_buffer import InputBuffer, milliseconds
 from assistant.turns.listener import Listener
 from assistant.turns.load import Load
 from assistant.turns.media import Media
-from assistant.turns.mirror import Mirror
 from assistant.turns.request import Request, ask
-from assistant.turns.responder import Responder
 from assistant.turns.settings import Settings
 from assistant.turns.tally import Tally
 from assistant.turns.turn import Turn
@@ -65,21 +64,20 @@ class Session:
         self._conversation = Conversation(
             config.limits.conversation_items, config.limits.conversation_bytes
         )
-        self._responder = Responder(
+        self._answers = Answers(
             config=config,
             conversation=self._conversation,
-            conversation_id=new_id("conv"),
-            mirror=Mirror(sequence_numbers),
+            sequence_numbers=sequence_numbers,
             load=load,
             new_id=new_id,
             emit=self._actions.append,
         )
+        self._responder = self._answers.responder
         self._buffer = InputBuffer(
             self.settings.effective_endpointing, config.limits.audio_buffer_s
         )
         self._listener = Listener(self._buffer, media, config.pairing)
         self._turn = Turn()  # that the next response will answer
-        self._queued: Request | None = None  # an answer that waits for the active one
 
     # --- outputs ------------------------------------------------------------------------
 
@@ -92,12 +90,12 @@ class Session:
     def deadline(self) -> float:
         """Return when ``handle_timer`` wants to be called, if nothing happens before."""
         expiry = self._config.server.session_max_s
-        waiting = self._responder.deadline()
+        waiting = self._answers.deadline()
         return expiry if waiting is None else min(expiry, waiting)
 
     @property
     def is_answering(self) -> bool:
-        return self._responder.active_id is not None
+        return self._answers.is_answering
 
     @property
     def total(self) -> Tally:
@@ -117,7 +115,7 @@ class Session:
 
     def close(self) -> None:
         """The connection is gone."""
-        self._responder.close()
+        self._answers.close()
 
     def handle_timer(self, now: float) -> None:
         if now >= self._config.server.session_max_s:
@@ -126,18 +124,16 @@ class Session:
             self._send(wire.error("session_expired", message))
             self._actions.append(Hang(1000, "session expired"))
             return
-        self._responder.handle_timer(now)
+        self._answers.handle_timer(now)
         self._go_on(now)
 
     def receive_engine(self, ready: link.Ready | None, now: float) -> None:
         """The engine is ready, or (None) gone with all it held."""
-        self._responder.receive_engine(ready, now)
+        self._answers.receive_engine(ready, now)
         self._go_on(now)
 
     def receive_report(self, report: link.Report, now: float) -> None:
-        was_answering = self.is_answering
-        self._responder.receive_report(report, now)
-        if was_answering and not self.is_answering:
+        if self._answers.receive_report(report, now):
             self._go_on(now)
 
     def check_audio_room(self, num_samples: int) -> None:
@@ -199,10 +195,7 @@ class Session:
             case client.ResponseCreate():
                 self._create_response(event, now)
             case client.ResponseCancel():
-                active = self._responder.active_id
-                if active is None or (event.response_id or active) != active:
-                    raise refusals.no_active_response()
-                self._responder.cancel("client_cancelled", now)
+                self._answers.cancel(event.response_id or None, now)
             case client.InputImageAppend():
                 self._listener.add_frame(event.image, event.timestamp_ms, now)
                 if not self._frames_matter():
@@ -223,9 +216,7 @@ class Session:
         self._send(wire.SpeechStarted(audio_start_ms=milliseconds(start), item_id=item_id))
         detection = self.settings.turn_detection
         if detection is not None and detection.interrupt_response:
-            self._queued = None
-            if self._responder.active_id is not None:
-                self._responder.cancel("turn_detected", now)
+            self._answers.interrupt(now)
         self._listener.begin(item_id, start)
         self._go_on(now)
 
@@ -237,7 +228,7 @@ class Session:
         self._commit(self._listener.end(boundary, now), now)
         detection = self.settings.turn_detection
         if detection is not None and detection.create_response:
-            self._queued = self._request(self.settings)
+            self._answers.queue(self._request(self.settings))
         self._go_on(now)
 
     def _commit(self, utterance: Utterance, now: float) -> None:
@@ -266,9 +257,7 @@ class Session:
 
     def _go_on(self, now: float) -> None:
         """Start what waits; else let the engine do what the next answer will need."""
-        if self._queued is not None and self._responder.active_id is None:
-            request, self._queued = self._queued, None
-            self._responder.start(request, now)
+        self._answers.start_queued(now)
         if self._responder.active_id is not None:
             return
         detection = self.settings.turn_detection
@@ -296,27 +285,34 @@ class Session:
             self._go_on(now)  # else it waits for its response, which may give it a frame
 
     def _create_response(self, event: client.ResponseCreate, now: float) -> None:
-        active = self._responder.active_id
-        if active is not None:
-            raise refusals.active_response(active)
         params = event.response or client.ResponseParams()
+        is_aside = params.conversation == "none"
+        if not is_aside:
+            self._answers.check_free()
         settings = session_settings.for_response(self.settings, params)
         context = None
         if params.input not in (UNSET, None):
             context = [self._context_item(entry) for entry in params.input or []]
-        else:
+        metadata = params.metadata or None
+        if is_aside:
+            context = self._conversation.items[:] if context is None else context
+            self._answers.answer_aside(ask(settings, Turn(), metadata, context), now)
+            return
+        if context is None:
             self._listener.pair_words(self._turn, self._conversation.items, now)
-        self._queued = self._request(settings, params.metadata or None, context)
+        self._answers.queue(self._request(settings, metadata, context, is_asked=True))
 
     def _request(
         self,
         settings: Settings,
         metadata: dict[str, str] | None = None,
         context: list[Item] | None = None,
+        *,
+        is_asked: bool = False,
     ) -> Request:
         """Freeze what the next response is asked with; its turn is used up by that."""
         turn, self._turn = self._turn, Turn()
-        return ask(settings, turn, metadata, context)
+        return ask(settings, turn, metadata, context, is_asked=is_asked)
 
     def _context_item(self, entry: WireItem | ItemReference) -> Item:
         if isinstance(entry, ItemReference):

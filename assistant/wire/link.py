@@ -87,6 +87,29 @@ class AudioPart(Message):
 Part = TextPart | ControlPart | TokensPart | ImagePart | AudioPart
 
 
+class Function(Message):
+    """A function that a reply may call."""
+
+    name: str
+    parameters: str
+    """JSON schema of its arguments, as JSON; empty when it has none."""
+
+
+class Constraint(Message, kw_only=True):
+    """
+    The grammar of the calls in a reply: ``<|tool_call|>[{"name": …, "arguments": …}, …]``.
+
+    Every call is of one of these functions, with arguments that are valid JSON for its
+    schema, and the reply ends behind them. A reply that must not be a call is free until
+    it begins one.
+    """
+
+    functions: list[Function]
+    is_required: bool
+    """The reply is a call from its first token on."""
+    max_calls: int = 1
+
+
 class Sampling(Message, kw_only=True):
     """How a reply is drawn from the logits."""
 
@@ -95,6 +118,7 @@ class Sampling(Message, kw_only=True):
     """0 takes the most probable token."""
     top_p: float = 1.0
     seed: int = 0
+    constraint: Constraint | None = None
 
 
 # --- gateway to engine -----------------------------------------------------------------

@@ -168,6 +168,10 @@ class Bench:
     def forget(self) -> None:
         self.actions.clear()
 
+    def forget_events(self) -> None:
+        """Forget what was sent to the client, and keep the orders."""
+        self.actions = [a for a in self.actions if not isinstance(a, Send)]
+
     def types(self) -> list[str]:
         """Wire names of the events since the last ``forget``."""
         return [
