@@ -8,8 +8,8 @@ when it says what a session without speculation makes the same model say.
 import pytest
 
 from assistant.config import Config, EarlyConfig, EndpointingConfig
-from assistant.wire import client_events as client, link
-from tests.turns.harness import ANSWER, CLOSING, READY, VAD_TURN, prompt_of
+from assistant.wire import client_events as client, link, server_events as wire
+from tests.turns.harness import ANSWER, CLOSING, READY, VAD_TURN, Bench, prompt_of
 from tests.turns.stage import Stage, both
 
 # --- reading ahead ----------------------------------------------------------------------
@@ -279,3 +279,22 @@ def test_others_answers_take_the_room_of_guesses_away_within_a_window() -> None:
     stage.quiet(0.4)
     stage.settle()
     assert stage.replies[0][0] == "completed"
+
+
+def test_only_a_confirmed_answer_calls_functions() -> None:
+    bench = Bench()
+    bench.update(tools=[{"type": "function", "name": "look", "parameters": {}}])
+    bench.forget()
+    call = '<|tool_call|>[{"name": "look", "arguments": {}}]<|/tool_call|>'
+    for _ in range(2):
+        bench.hear(0.95, 0.5)
+        bench.hear(0.02, 0.45)
+        bench.answer(call)
+        bench.finish()
+        assert bench.types() == ["input_audio_buffer.speech_started"]
+    assert len(bench.orders(link.Generate)) == 2
+    bench.hear(0.02, 0.1)
+    calls = bench.events(wire.ArgumentsDone)
+    assert [call.name for call in calls] == ["look"]
+    (done,) = bench.events(wire.ResponseDone)
+    assert done.response.status == "completed"
