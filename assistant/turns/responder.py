@@ -192,7 +192,9 @@ class Responder:
             if plan is not None and self._ahead.speculate(plan, now):
                 return
         opening = self._plans.opening(request, outlook)
-        if opening is not None:
+        if opening is None:
+            self._ahead.stop()
+        else:
             self._ahead.read(*opening)
 
     @property

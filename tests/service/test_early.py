@@ -33,21 +33,32 @@ def test_a_right_guess_shows_nothing_before_the_hard_end_and_a_token_right_after
     assert gap_s < SOON_S
 
 
-def test_answers_are_the_same_with_and_without_guesses(
+def test_wrong_guesses_leave_no_trace_but_in_the_counts(
     service: RunningService, arguments: tuple[str, ...], tmp_path: Path
 ) -> None:
+    """The same words come of a service that does not guess, turn by turn."""
+    paused = [
+        clip("google_today.wav", tail_s=0.35),
+        clip("speech/google_how_old_is_the_brooklyn_bridge.wav", lead_s=0.0),
+    ]
+    spoken = [b"".join(paused), clip("0_george_0.wav")]
     _, file, *rest = arguments
     plain = tmp_path / "plain.toml"
     plain.write_text(Path(file).read_text() + "[early]\nspeculation = false\n")
-    answers = []
+    answers, early = [], []
     with running("--config", str(plain), *rest) as other:
         for url in (service.url, other.url):
             with Client(url) as client:
                 client.update()
                 said = []
-                for name in ("google_today.wav", "0_george_0.wav"):
-                    client.play(clip(name))
+                for sound in spoken:
+                    client.play(sound)
                     done = client.wait("response.done")["response"]
                     said.append(done["output"][0]["content"][0]["text"])
+                    early.append(done["assistant"]["early"])
                 answers.append(said)
     assert answers[0] == answers[1]
+    assert [turn["confirmed"] for turn in early] == [1, 1, 0, 0]
+    assert [turn["speculations"] for turn in early] == [2, 1, 0, 0]
+    assert early[0]["wasted_tokens"] > 0
+    assert [turn["wasted_tokens"] for turn in early[1:]] == [0, 0, 0]

@@ -91,6 +91,16 @@ def test_a_refusal_bars_every_guess_until_an_answer_is_asked_for() -> None:
     assert desk.ahead.may_speculate
 
 
+def test_a_speculation_is_stopped_also_when_nothing_can_be_read_instead() -> None:
+    desk = Desk()
+    desk.ahead.stop()
+    assert desk.actions == []
+    desk.ahead.speculate(plan(), 0.0)
+    desk.ahead.stop()
+    assert desk.told(link.Close) == [link.Close(1)]
+    assert not desk.ahead.is_speculating
+
+
 def test_without_room_nothing_is_begun() -> None:
     desk = Desk()
     desk.load.num_slots = 0
