@@ -6,6 +6,7 @@ Whatever it is, the client sees exactly what it sees of a session without specul
 
 import pytest
 
+from assistant.config import Config, EarlyConfig, EndpointingConfig
 from assistant.wire import client_events as client, link, server_events as wire
 from assistant.wire.refusals import EventRefused
 from tests.turns.harness import text_item
@@ -16,6 +17,7 @@ def in_pause(happen: Play) -> Play:
     """Play a turn in which something happens between the soft and the hard end."""
 
     def play(stage: Stage) -> None:
+        stage.client(text_item("before"))
         stage.shows()
         stage.talk(1.0)
         stage.pause()
@@ -99,7 +101,27 @@ def manual_from_now(stage: Stage) -> None:
     stage.update(type="realtime", audio={"input": {"turn_detection": None}})
 
 
+def less_patience(stage: Stage) -> None:
+    detection = {"type": "server_vad", "silence_duration_ms": 64}
+    stage.update(type="realtime", audio={"input": {"turn_detection": detection}})
+
+
+def delete_history(stage: Stage) -> None:
+    stage.client(client.ItemDelete(item_id=stage.events(wire.ItemAdded)[0].item.id or ""))
+
+
+def retrieve(stage: Stage) -> None:
+    item_id = stage.events(wire.SpeechStarted)[-1].item_id
+    with pytest.raises(EventRefused):  # it is not there yet
+        stage.client(client.ItemRetrieve(item_id=item_id))
+
+
+def answer_by_client(stage: Stage) -> None:
+    stage.client(text_item("hello", role="assistant"))
+
+
 EVENTS: list[Play] = [
+    less_patience, delete_history, retrieve, answer_by_client,
     update, update_and_back, fewer_words, no_answers, create_item, new_frame, late_frame,
     camera_off, clear, commit, commit_and_ask, ask, cancel, replace_engine, manual_from_now,
 ]  # fmt: skip
@@ -234,3 +256,20 @@ def test_the_conversation_is_not_touched_before_the_end() -> None:
         stage.client(
             client.ItemRetrieve(item_id=stage.events(wire.SpeechStarted)[-1].item_id)
         )
+
+
+def test_an_utterance_that_gets_too_long_in_a_pause_is_answered_as_it_was_cut() -> None:
+    replies = []
+    for speculation in (True, False):
+        stage = Stage(
+            Config(
+                early=EarlyConfig(speculation=speculation),
+                endpointing=EndpointingConfig(max_utterance_s=2.0),
+            )
+        )
+        stage.talk(1.65)
+        stage.quiet(0.7)
+        stage.settle()
+        replies.append((stage.types(), stage.replies))
+        assert len(stage.orders(link.Generate)) == (2 if speculation else 1)
+    assert replies[0] == replies[1]
