@@ -63,19 +63,21 @@ def _digits_left(text: str, low: int, high: int, decimals: int) -> int | None:
     sign, whole, fraction = match.groups()
     if fraction is not None and (not whole or not decimals or len(fraction) > decimals):
         return None
-    found = []
+    best = NEVER
     if not text:
         negative = _digits_left("-", low, high, decimals)
-        found += [] if negative is None else [negative + 1]
+        best = NEVER if negative is None else negative + 1
     if sign:
         low, high = -high, -low
     for more, first, size in _spans(whole, fraction, decimals):
-        found += [
-            more + extra
-            for extra, unit in _fractions(fraction, decimals)
-            if -(-max(low, first) // unit) * unit <= min(high, first + size - 1)
-        ]
-    return min(found, default=None)
+        for extra, unit in _fractions(fraction, decimals):
+            if more + extra >= best:
+                break  # both only grow
+            if -(-max(low, first) // unit) * unit <= min(high, first + size - 1):
+                best = more + extra
+        if more >= best:
+            break
+    return None if best == NEVER else best
 
 
 def _spans(

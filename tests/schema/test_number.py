@@ -53,7 +53,11 @@ def test_one_byte_always_leads_one_byte_nearer_to_the_end(number: Number) -> Non
         for text in texts:
             left = number.left(text)
             assert left < NEVER
-            lefts = [number.left(text + chr(b)) for b in BYTES if number.step(text, b)]
+            lefts = [
+                number.left(text + chr(b))
+                for b in BYTES
+                if number.step(text, b) is not None
+            ]
             assert left == 0 or min(lefts) == left - 1
         texts = following[:200]
 
