@@ -8,6 +8,7 @@ them, and which constraint the engine draws the reply with.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -42,8 +43,10 @@ class Function:
         return link.Function(self.name, parameters)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Tools:
+    """What a session or a response declares; what follows from it is worked out once."""
+
     functions: tuple[Function, ...] = ()
     choice: str = "auto"
     """``auto``, ``none``, ``required``, or ``named``."""
@@ -66,6 +69,10 @@ class Tools:
 
     def prompt_text(self) -> str:
         """Return what stands between ``<|tool|>`` and ``<|/tool|>``; may be empty."""
+        return self._prompt_text
+
+    @cached_property
+    def _prompt_text(self) -> str:
         if not self.offered:
             return ""
         told = [function.to_prompt() for function in self.offered]
@@ -78,6 +85,10 @@ class Tools:
         A call that the model makes by its own choice is held to the schemas as well, if
         all of them can be; else it is drawn freely and parsed.
         """
+        return self._constraint
+
+    @cached_property
+    def _constraint(self) -> link.Constraint | None:
         chosen = self._must_call()
         if not chosen:
             chosen = self.offered
@@ -168,7 +179,11 @@ def _functions(declared: Sequence[Any], path: str, max_chars: int) -> tuple[Func
             raise refusals.invalid_value(f"{path}[{index}].name", reason)
         functions[function.name] = function
     told = Tools(functions=tuple(functions.values()))
-    if len(told.prompt_text()) > max_chars:
+    try:
+        num_chars = len(told.prompt_text())
+    except RecursionError:
+        raise refusals.invalid_value(path, "nested too deep.") from None
+    if num_chars > max_chars:
         reason = f"longer than {max_chars} characters."
         raise refusals.invalid_value(path, reason)
     return told.functions
