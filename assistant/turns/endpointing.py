@@ -30,7 +30,8 @@ Rules:
 * SPEECH after a SoftEnd is SpeechResumed: one window suffices. A speaker who paused that
   long and went on will do so again: later SoftEnds wait longer than that pause was, but
   come ``SOFT_MARGIN_MS`` before the HardEnd at the latest. From turn to turn this is
-  forgotten by and by.
+  forgotten by and by. They come at most ``SOFT_LEAD_MS`` before it, however patient a
+  client wants us to be.
 * An utterance that reaches ``max_utterance_s`` (from its start, padding included) gets a
   HardEnd with reason ``max_length``; if speech goes on, the next one starts there.
 
@@ -54,6 +55,9 @@ FADE_MS = 128
 """Breath and room go on for about as long; a low voice must not be cut by more."""
 SOFT_MARGIN_MS = 100
 """What a SoftEnd must leave before the HardEnd, to be of use: a first token takes less."""
+SOFT_LEAD_MS = 1000
+"""How long before the HardEnd a SoftEnd is early enough: what is answered in longer
+pauses is mostly taken back."""
 PAUSE_DECAY = 0.8
 """What is left of the longest pause after a turn: four turns forget all but a third."""
 CLEAR = 0.6
@@ -268,7 +272,8 @@ class Endpointer:
         settings = self._settings
         latest_ms = settings.silence_duration_ms - SOFT_MARGIN_MS
         longest_ms = self._longest_pause_ms + WINDOW_SAMPLES / SAMPLES_PER_MS
-        return max(settings.soft_silence_ms, min(longest_ms, latest_ms))
+        earliest_ms = settings.silence_duration_ms - SOFT_LEAD_MS
+        return max(settings.soft_silence_ms, earliest_ms, min(longest_ms, latest_ms))
 
     def _silence(self) -> int:
         """Return for how many samples it has been silent to the ear, with some doubt."""

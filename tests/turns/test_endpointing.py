@@ -310,6 +310,11 @@ def test_a_soft_end_leaves_its_margin_before_the_hard_end() -> None:
     assert soft_ends(Endpointer(PATIENT), pauses) == [6, 13, 13]
 
 
+def test_a_patient_client_is_not_guessed_at_long_before_the_end() -> None:
+    endpointer = Endpointer(replace(PATIENT, silence_duration_ms=3200))
+    assert soft_ends(endpointer, "x" * 9 + "." * 110) == [69], "2.2 s of 3.2"
+
+
 def test_long_pauses_are_forgotten_from_turn_to_turn() -> None:
     endpointer = Endpointer(PATIENT)
     soft_ends(endpointer, "x" * 9 + "." * 12 + "x" * 9)
