@@ -5,6 +5,7 @@ The engine's loop knows a model through ``Backend`` alone; tests give it a toy.
 """
 
 from collections.abc import Sequence as Items
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
@@ -23,6 +24,14 @@ class Detokenizer(Protocol):
     def finish(self) -> str:
         """Return what was held back."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class PartlyEncoded:
+    """Media whose encoder has run over some of it; ``encode`` goes on from here."""
+
+    state: object
+    """What only the backend understands; not changed, so a failed step can be repeated."""
 
 
 class Backend(Protocol):
@@ -47,7 +56,16 @@ class Backend(Protocol):
         ...
 
     def encode(self, media: object, adapter: Adapter) -> object:
-        """Run the encoder over a chunk's prepared media; return its embeddings."""
+        """
+        Run the encoder over one bounded stretch of a chunk's media.
+
+        Args:
+            media: What ``prepare`` made, or ``PartlyEncoded`` as returned before.
+            adapter: Of the sequence.
+
+        Returns:
+            ``PartlyEncoded`` if some of it is left, else the embeddings.
+        """
         ...
 
     def offload(self, media: object) -> object:

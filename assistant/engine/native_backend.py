@@ -12,11 +12,19 @@ import torch
 from torch import Tensor
 
 from assistant.config import EngineConfig
+from assistant.engine.backend import PartlyEncoded
+from assistant.engine.encoding import (
+    Hearing,
+    Sight,
+    begin_hearing,
+    begin_sight,
+    hear,
+    see,
+)
 from assistant.engine.prompt_parts import Clip, Picture, prepare_part
 from assistant.engine.sequence import Chunk, Piece
+from assistant.model.audio import Projector
 from assistant.model.detokenizer import Detokenizer
-from assistant.model.features import log_mel
-from assistant.model.images import prepare_image
 from assistant.model.kv_cache import KVCache
 from assistant.model.phi4 import Phi4Multimodal
 from assistant.wire import link
@@ -48,28 +56,33 @@ class NativeBackend:
     def prepare(self, part: link.Part, adapter: link.Adapter) -> Chunk:
         return prepare_part(part, self._phi4.config, self._phi4.tokenizer, self._config)
 
-    def encode(self, media: object, adapter: link.Adapter) -> Tensor:
-        """Return embeddings [N, H] on the device."""
+    def encode(self, media: object, adapter: link.Adapter) -> Tensor | PartlyEncoded:
+        """Encode some crops or one window of 40 s; embeddings are [N, H] on the device."""
+        state = media.state if isinstance(media, PartlyEncoded) else self._begin(media)
+        assert isinstance(state, Sight | Hearing)
+        if isinstance(state, Sight):
+            assert self._phi4.image_encoder is not None
+            result: Sight | Hearing | Tensor = see(state, self._phi4.image_encoder)
+        else:
+            assert self._phi4.audio_encoder is not None
+            # The projector goes with the adapter, whatever the prompt holds: an answer
+            # must not depend on whether a picture came before or after.
+            projector: Projector = "vision" if adapter == "vision" else "speech"
+            result = hear(state, self._phi4.audio_encoder, projector)
+        return result if isinstance(result, Tensor) else PartlyEncoded(result)
+
+    def _begin(self, media: object) -> Sight | Hearing:
         match media:
             case Picture():
-                encoder = self._phi4.image_encoder
                 vision = self._phi4.config.vision
-                assert encoder is not None
+                assert self._phi4.image_encoder is not None
                 assert vision is not None
-                prepared = prepare_image(
-                    media.rgb, media.max_crops, vision.image_size, vision.patch_size
-                )
-                embeds: Tensor = encoder(prepared)
+                return begin_sight(media, self._phi4.image_encoder, vision)
             case Clip():
-                hear = self._phi4.audio_encoder
-                assert hear is not None
-                features = torch.from_numpy(log_mel(media.samples)).to(self.device)
-                # The projector goes with the adapter, whatever the prompt holds: an
-                # answer must not depend on whether a picture came before or after.
-                embeds = hear(features, "vision" if adapter == "vision" else "speech")
+                assert self._phi4.audio_encoder is not None
+                return begin_hearing(media, self._phi4.audio_encoder)
             case _:
                 raise AssertionError(f"not prepared media: {type(media).__name__}")
-        return embeds
 
     def offload(self, media: object) -> Tensor:
         assert isinstance(media, Tensor)

@@ -1,8 +1,8 @@
 """
 What the engine computes next. Knows counts and rows; no tensor, no socket, no clock.
 
-Work comes in three kinds of step: encode one picture or clip, prefill one bounded range
-of one sequence, decode one token for every ready sequence of one adapter.
+Work comes in three kinds of step: encode one bounded stretch of a picture or clip, prefill
+one bounded range of one sequence, decode one token for every ready sequence of one adapter.
 
 * Between two steps of the first two kinds every adapter with ready sequences decodes
   once, so nobody's next token waits longer than one chunk (and one step of each adapter).
@@ -31,7 +31,7 @@ MAX_TAIL_RUN = 3
 
 @dataclass(frozen=True, slots=True)
 class Encode:
-    """Run the encoder over one picture or clip."""
+    """Run the encoder over the next stretch of one picture or clip."""
 
     sequence: Sequence
     chunk: Chunk

@@ -26,6 +26,16 @@ def test_media_are_encoded_before_the_chunk_that_needs_them() -> None:
     assert kinds == [Encode, Encode, Prefill, Prefill, Prefill]
 
 
+def test_everybody_decodes_between_two_stretches_of_a_picture() -> None:
+    bench = Bench(2)
+    talking = replying(bench, num_tokens=9)
+    looking = bench.open()
+    bench.append(looking, image(3, num_stretches=4))
+    kinds = [type(bench.step()) for _ in range(8)]
+    assert kinds == [Encode, Decode] * 4
+    assert talking.generation is not None
+
+
 def test_replies_of_one_adapter_decode_together_and_adapters_take_turns() -> None:
     bench = Bench(4)
     for adapter in ADAPTERS[1:] * 2:
