@@ -62,7 +62,7 @@ class TransformersBackend:
         self._model_config = checkpoint.config
         self._tokenizer = tokenizer
         self._config = config
-        self._hf = _build(checkpoint, device, dtype)
+        self._hf = build_model(checkpoint, device, dtype)
         self._matrices = {
             adapter: _merged(checkpoint, adapter, device, dtype)
             for adapter in self.adapters
@@ -238,14 +238,16 @@ class TransformersBackend:
         torch.zeros(1, device=self.device).add_(1).item()
 
 
-def _build(checkpoint: Checkpoint, device: str, dtype: torch.dtype) -> Any:
+def build_model(
+    checkpoint: Checkpoint, device: str, dtype: torch.dtype, attention: str = "eager"
+) -> Any:
     """Return transformers' model with the checkpoint's base weights."""
     native = dataclasses.replace(checkpoint.config, layout="native")
     hf_config = Phi4MultimodalConfig.from_dict(json_files(native)["config.json"])
     # The window is longer than any sequence; without it the cache can be cut anywhere.
     hf_config.sliding_window = None
     hf_config.dtype = dtype
-    hf_config._attn_implementation = "eager"
+    hf_config._attn_implementation = attention
     with torch.device("meta"):
         model: Any = Phi4MultimodalForCausalLM(hf_config)
     weights = {

@@ -20,7 +20,6 @@ from assistant.model.audio import AudioEncoder
 from assistant.model.config import ModelConfig
 from assistant.model.decoder import Decoder
 from assistant.model.lora import merge
-from assistant.model.safetensors_file import StoredTensor
 from assistant.model.tensor_names import AUDIO_PREFIX, IMAGE_PREFIX, lora_targets
 from assistant.model.tokenizer import Tokenizer
 from assistant.model.vision import ImageEncoder
@@ -134,7 +133,7 @@ class Phi4Multimodal:
         return _filled(encoder, self._read_encoder(AUDIO_PREFIX), self.device)
 
     def _read_encoder(self, prefix: str) -> dict[str, Tensor]:
-        stored: dict[str, StoredTensor] = self._checkpoint.under(prefix)
+        stored = self._checkpoint.under(prefix)
         return {name: self._placed(tensor.read()) for name, tensor in stored.items()}
 
     def _placed(self, tensor: Tensor) -> Tensor:
