@@ -21,6 +21,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     engine.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
     engine.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto")
+    engine.add_argument("--quantization", choices=["none", "int8"], default="none")
     engine.add_argument(
         "--threads", type=int, default=0, metavar="N", help="of torch; 0 leaves one core"
     )
@@ -51,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
         random=options.random,
         device=options.device,
         dtype=options.dtype,
+        quantization=options.quantization,
         threads=_at_least(0, options.threads, "--threads"),
         num_output=_at_least(2, options.tokens, "--tokens"),
         repeats=_at_least(1, options.repeats, "--repeats"),

@@ -16,7 +16,12 @@ import torch
 from assistant.config import EngineConfig
 from assistant.engine import bench, roofline
 from assistant.engine.native_backend import NativeBackend
-from assistant.engine.startup import choose_device, choose_dtype, choose_num_threads
+from assistant.engine.startup import (
+    choose_device,
+    choose_dtype,
+    choose_num_threads,
+    native_backend,
+)
 from assistant.model.config import ModelConfig
 from assistant.model.phi4 import Phi4Multimodal
 from assistant.model.random_weights import (
@@ -38,6 +43,7 @@ class Settings:
     random: str
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    quantization: Literal["none", "int8"] = "none"
     threads: int = 0
     num_output: int = 33
     repeats: int = 3
@@ -78,6 +84,7 @@ def measure_engine(settings: Settings) -> Figures:
         model=f"random {settings.random}",
         device=device,
         dtype=settings.dtype,
+        quantization=settings.quantization,
         num_slots=max(*settings.sessions, 2),
         max_sequence_tokens=SEQUENCE_TOKENS,
     )
@@ -98,6 +105,7 @@ def measure_engine(settings: Settings) -> Figures:
         }
     return {
         "dtype": backend.dtype,
+        "quantization": settings.quantization,
         "first_token_cold_ms": 1e3 * cold.first_s,
         "first_token_image_early_ms": 1e3 * early.first_s,
         "per_token_ms": 1e3 * early.per_token_s,
@@ -164,8 +172,9 @@ def _backend(settings: Settings, config: EngineConfig, device: str) -> NativeBac
     sizes = random_config(settings.random)
     dtype = choose_dtype(settings.dtype, device)
     checkpoint = random_checkpoint(sizes, device, dtype)
-    model = Phi4Multimodal(checkpoint, random_tokenizer(sizes), device, dtype)
-    backend = NativeBackend(model, config.model, config)
+    tokenizer = random_tokenizer(sizes)
+    model = Phi4Multimodal(checkpoint, tokenizer, device, dtype, config.quantization)
+    backend = native_backend(model, config)
     backend.warm_up()
     return backend
 

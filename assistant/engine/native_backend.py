@@ -21,9 +21,11 @@ from assistant.engine.encoding import (
     hear,
     see,
 )
+from assistant.engine.precision import Precision
 from assistant.engine.prompt_parts import Clip, Picture, prepare_part
 from assistant.engine.sequence import Chunk, Piece
 from assistant.model.audio import Projector
+from assistant.model.decoder import Decoder
 from assistant.model.detokenizer import Detokenizer
 from assistant.model.kv_cache import KVCache
 from assistant.model.phi4 import Phi4Multimodal
@@ -44,6 +46,8 @@ class NativeBackend:
         self.adapters = model.adapters
         self.vocab_size = model.config.vocab_size
         self._phi4 = model
+        self._is_cpu = torch.device(model.device).type == "cpu"
+        self._precision = Precision.uniform(model.dtype)
         self._config = config
         self._cache = KVCache.for_model(
             model.config,
@@ -97,16 +101,17 @@ class NativeBackend:
         *,
         wants_logits: bool,
     ) -> Tensor | None:
-        decoder = self._phi4.decoder(adapter)
-        embeds = torch.cat([self._embed(piece, adapter) for piece in pieces])  # [T, H]
-        hidden = decoder.prefill(embeds, self._cache, slot, start)
-        return decoder.logits(hidden[-1]) if wants_logits else None
+        dtype = self._precision.prefill
+        decoder = self._phi4.decoder(adapter, dtype)
+        embeds = [self._embed(piece, decoder).to(dtype) for piece in pieces]
+        hidden = decoder.prefill(torch.cat(embeds), self._cache, slot, start)  # [T, H]
+        return decoder.logits(hidden[-1:])[0] if wants_logits else None
 
-    def _embed(self, piece: Piece, adapter: link.Adapter) -> Tensor:
+    def _embed(self, piece: Piece, decoder: Decoder) -> Tensor:
         """Return embeddings [high - low, H]."""
         if piece.chunk.kind == "text":
             ids = piece.chunk.ids[piece.low : piece.high]
-            return self._phi4.decoder(adapter).embed(self._integers(ids))
+            return decoder.embed(self._integers(ids))
         embeds = piece.chunk.media
         assert isinstance(embeds, Tensor)
         return embeds[piece.low : piece.high].to(self.device)
@@ -118,13 +123,16 @@ class NativeBackend:
         positions: Items[int],
         tokens: Items[int],
     ) -> Tensor:
-        decoder = self._phi4.decoder(adapter)
+        precision = self._precision
+        dtype = precision.decode if len(slots) == 1 else precision.batch
+        decoder = self._phi4.decoder(adapter, dtype)
         hidden = decoder.decode(
             decoder.embed(self._integers(tokens)),
             self._cache,
             self._integers(slots),
             self._integers(positions),
-            num_keys=max(positions) + 1,
+            # A CPU reads each row where it lies; other devices want one shape for all.
+            num_keys=None if self._is_cpu else max(positions) + 1,
         )
         return decoder.logits(hidden)
 
@@ -134,6 +142,18 @@ class NativeBackend:
     def detokenizer(self) -> "ReplyText":
         return ReplyText(Detokenizer(self._phi4.tokenizer))
 
+    def use(self, precision: Precision) -> None:
+        """Compute each part in its type; keys and values keep that of the model."""
+        self._precision = precision
+        self.dtype = str(precision)
+        self._phi4.cast_encoders(precision.vision, precision.audio)
+        decoders = {precision.prefill, precision.decode, precision.batch}
+        self._phi4.forget_decoders(decoders)
+        is_for_one = precision.decode not in (precision.prefill, precision.batch)
+        if is_for_one and precision.decode == torch.bfloat16:
+            for adapter in sorted(self.adapters):
+                self._phi4.decoder(adapter, torch.bfloat16).favour_single_rows()
+
     @torch.inference_mode()
     def warm_up(self) -> None:
         ids = [0] * WARM_UP_TOKENS
@@ -141,6 +161,8 @@ class NativeBackend:
         for adapter in sorted(self.adapters):
             self.prefill(adapter, 0, 0, [piece], wants_logits=True)
             self.decode(adapter, [0], [len(ids)], [0])
+            if self._config.num_slots > 1:
+                self.decode(adapter, [0, 1], [len(ids), 0], [0, 0])
             if self._phi4.audio_encoder is not None:
                 self.encode(Clip(np.zeros(16_000, dtype=np.float32)), adapter)
         if self._phi4.config.vision is not None:

@@ -7,6 +7,7 @@ Knows folders and devices; serves nothing.
 import hashlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,6 +16,10 @@ from assistant.data_home import data_directory
 from assistant.engine.backend import Backend
 from assistant.errors import CheckpointError, ConfigError
 from assistant.models_on_disk import DEMO, resolve_model
+
+if TYPE_CHECKING:
+    from assistant.engine.native_backend import NativeBackend
+    from assistant.model.phi4 import Phi4Multimodal
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -99,8 +104,25 @@ def load_backend(config: EngineConfig) -> Backend:
         from assistant.engine.transformers_backend import TransformersBackend
 
         return TransformersBackend.load(folder, config, device, dtype, adapters)
-    from assistant.engine.native_backend import NativeBackend
     from assistant.model.phi4 import Phi4Multimodal
 
-    model = Phi4Multimodal.load(folder, device=device, dtype=dtype, adapters=adapters)
-    return NativeBackend(model, config.model, config)
+    model = Phi4Multimodal.load(
+        folder,
+        device=device,
+        dtype=dtype,
+        adapters=adapters,
+        quantization=config.quantization,
+    )
+    return native_backend(model, config)
+
+
+def native_backend(model: "Phi4Multimodal", config: EngineConfig) -> "NativeBackend":
+    """Return the backend over a loaded model, each part in the type that suits it."""
+    from assistant.engine.native_backend import NativeBackend
+    from assistant.engine.precision import choose_precision
+
+    backend = NativeBackend(model, config.model, config)
+    is_open = config.dtype == "auto" and config.quantization == "none"
+    if is_open and torch.device(model.device).type == "cpu":
+        backend.use(choose_precision(model))
+    return backend

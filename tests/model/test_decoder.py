@@ -123,3 +123,50 @@ def test_an_untied_head_is_used(checkpoints: Path) -> None:
     assert decoder.lm_head is not None
     hidden = torch.ones(96)
     assert torch.allclose(decoder.logits(hidden), decoder.lm_head.weight.sum(1), atol=1e-4)
+
+
+def test_matrices_stored_transposed_compute_the_same(
+    decoder: Decoder, checkpoints: Path
+) -> None:
+    turned = copy.deepcopy(decoder)
+    turned.favour_single_rows()
+    ids = drawn_ids(9)
+    out = [
+        model.logits(model.prefill(model.embed(ids), new_cache(checkpoints), 0, 0))
+        for model in (decoder, turned)
+    ]
+    torch.testing.assert_close(out[0], out[1], atol=1e-5, rtol=1e-5)
+
+
+def test_a_cache_of_another_type_gives_nearly_the_same(
+    decoder: Decoder, checkpoints: Path
+) -> None:
+    short = copy.deepcopy(decoder).to(torch.bfloat16)
+    cache, exact = new_cache(checkpoints), new_cache(checkpoints)
+    ids, slots, positions = drawn_ids(9), torch.tensor([0]), torch.tensor([9])
+    decoder.prefill(decoder.embed(ids), cache, 0, 0)
+    decoder.prefill(decoder.embed(ids), exact, 0, 0)
+    mixed = short.logits(short.decode(short.embed(ids[:1]), cache, slots, positions))
+    alone = decoder.logits(decoder.decode(decoder.embed(ids[:1]), exact, slots, positions))
+    assert cache.keys.dtype == torch.float32
+    assert (mixed - alone).square().mean().sqrt() < 0.02 * alone.std()
+
+
+@pytest.mark.parametrize("num_rows", [1, 3])
+def test_int8_moves_logits_by_at_most_three_times_what_bfloat16_does(
+    decoder: Decoder, checkpoints: Path, num_rows: int
+) -> None:
+    rounded = copy.deepcopy(decoder)
+    rounded.quantize()
+    out = []
+    for model in (decoder, rounded, copy.deepcopy(decoder).to(torch.bfloat16)):
+        cache, ids = new_cache(checkpoints), drawn_ids(30)
+        for slot in range(num_rows):
+            model.prefill(model.embed(ids), cache, slot, 0)
+        slots, positions = torch.arange(num_rows), torch.full((num_rows,), 30)
+        embeds = model.embed(drawn_ids(num_rows, seed=1))
+        out.append(model.logits(model.decode(embeds, cache, slots, positions)))
+    exact, int8, bfloat16 = out
+    error, usual = ((exact - other).square().mean().sqrt() for other in (int8, bfloat16))
+    assert 0 < error < 3 * usual
+    assert error < 0.15 * exact.std()
