@@ -44,6 +44,8 @@ class Backend(Protocol):
     stop_ids: frozenset[int]
     adapters: frozenset[Adapter]
     vocab_size: int
+    prefill_tokens_per_s: float
+    """How fast prompts are read, once it is warm; infinite where nobody measured."""
 
     def prepare(self, part: Part, adapter: Adapter) -> Chunk:
         """

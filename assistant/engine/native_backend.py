@@ -4,6 +4,7 @@ The engine's backend over our own Phi-4-multimodal modules.
 Knows which encoder, projector and merged decoder a sequence needs; knows no sequence.
 """
 
+import math
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ from assistant.engine.encoding import (
 )
 from assistant.engine.precision import Precision
 from assistant.engine.prompt_parts import Clip, Picture, prepare_part
+from assistant.engine.roofline import best_of
 from assistant.engine.sequence import Chunk, Piece
 from assistant.model.audio import Projector
 from assistant.model.decoder import Decoder
@@ -32,6 +34,8 @@ from assistant.model.phi4 import Phi4Multimodal
 from assistant.wire import link
 
 WARM_UP_TOKENS = 8
+MEASURED_TOKENS = 64
+"""A multiple of the former, and no longer than the shortest cache."""
 
 
 class NativeBackend:
@@ -40,11 +44,14 @@ class NativeBackend:
     def __init__(self, model: Phi4Multimodal, name: str, config: EngineConfig) -> None:
         self.model = name
         self.device = model.device
-        self.dtype = str(model.dtype).removeprefix("torch.")
+        self.dtype = str(Precision.uniform(model.dtype))
+        if config.quantization != "none":
+            self.dtype += f"+{config.quantization}"
         self.is_meaningless = model.config.has_random_weights
         self.stop_ids = frozenset(model.config.stop_ids)
         self.adapters = model.adapters
         self.vocab_size = model.config.vocab_size
+        self.prefill_tokens_per_s = math.inf
         self._phi4 = model
         self._is_cpu = torch.device(model.device).type == "cpu"
         self._precision = Precision.uniform(model.dtype)
@@ -168,7 +175,17 @@ class NativeBackend:
         if self._phi4.config.vision is not None:
             side = self._phi4.config.vision.image_size
             self.encode(Picture(np.zeros((side, side, 3), dtype=np.uint8), 1), "vision")
+        self._measure_prefill(piece)
         self.check_device()
+
+    def _measure_prefill(self, piece: Piece) -> None:
+        """Find out how fast prompts are read; one weight pass decides it."""
+        pieces = [piece] * (MEASURED_TOKENS // WARM_UP_TOKENS)
+        adapter = min(self.adapters)
+        seconds = best_of(
+            lambda: self.prefill(adapter, 0, 0, pieces, wants_logits=False), self.device, 1
+        )
+        self.prefill_tokens_per_s = MEASURED_TOKENS / seconds
 
     def check_device(self) -> None:
         torch.zeros(1, device=self.device).add_(1).item()

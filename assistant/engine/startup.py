@@ -100,6 +100,32 @@ def load_backend(config: EngineConfig) -> Backend:
     dtype = choose_dtype(config.dtype, device)
     folder = find_model(config.model)
     adapters = Path(config.adapters).expanduser() if config.adapters else None
+    check_quantization(config)
+    try:
+        return _load(config, folder, device, dtype, adapters)
+    except torch.OutOfMemoryError as error:
+        raise ConfigError(
+            f"{config.model} with engine.num_slots = {config.num_slots} does not fit into "
+            f"the memory of {device}: {str(error).split('. ')[0]}"
+        ) from error
+
+
+def check_quantization(config: EngineConfig) -> None:
+    """Raise ConfigError if these weights cannot be rounded so."""
+    if config.quantization != "none" and config.backend != "native":
+        raise ConfigError(
+            f"engine.quantization = {config.quantization!r} needs engine.backend = "
+            f"'native', it is {config.backend!r}"
+        )
+
+
+def _load(
+    config: EngineConfig,
+    folder: Path,
+    device: str,
+    dtype: torch.dtype,
+    adapters: Path | None,
+) -> Backend:
     if config.backend == "transformers":
         from assistant.engine.transformers_backend import TransformersBackend
 

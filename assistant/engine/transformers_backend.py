@@ -10,6 +10,7 @@ and no sequence crosses the 4096 tokens at which its rotary embedding switches.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence as Items
 from pathlib import Path
 from typing import Any, Self
@@ -59,6 +60,7 @@ class TransformersBackend:
         )
         self.adapters: frozenset[link.Adapter] = frozenset({"none", *checkpoint.loras})
         self.vocab_size = checkpoint.config.vocab_size
+        self.prefill_tokens_per_s = math.inf  # not measured
         self._model_config = checkpoint.config
         self._tokenizer = tokenizer
         self._config = config

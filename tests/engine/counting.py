@@ -12,9 +12,9 @@ ADAPTERS: tuple[Adapter, ...] = ("none", "speech", "vision")
 class Bench:
     """Some sequences and their scheduler."""
 
-    def __init__(self, num_slots: int) -> None:
+    def __init__(self, num_slots: int, shared_chunk_tokens: int | None = None) -> None:
         self.slots: Slots[Sequence] = Slots(num_slots)
-        self.scheduler = Scheduler(self.slots, CHUNK_TOKENS, admission_timeout_s=10.0)
+        self.scheduler = Scheduler(self.slots, CHUNK_TOKENS, 10.0, shared_chunk_tokens)
         self.sequences: list[Sequence] = []
         self.num_ended = 0
 
