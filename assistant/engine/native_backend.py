@@ -111,8 +111,9 @@ class NativeBackend:
         dtype = self._precision.prefill
         decoder = self._phi4.decoder(adapter, dtype)
         embeds = [self._embed(piece, decoder).to(dtype) for piece in pieces]
-        hidden = decoder.prefill(torch.cat(embeds), self._cache, slot, start)  # [T, H]
-        return decoder.logits(hidden[-1:])[0] if wants_logits else None
+        num_wanted = 1 if wants_logits else 0
+        hidden = decoder.prefill(torch.cat(embeds), self._cache, slot, start, num_wanted)
+        return decoder.logits(hidden)[0] if wants_logits else None
 
     def _embed(self, piece: Piece, decoder: Decoder) -> Tensor:
         """Return embeddings [high - low, H]."""

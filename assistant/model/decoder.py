@@ -137,7 +137,14 @@ class Decoder(nn.Module):
             mlp.gate_up_proj = Int8Matrix.quantize(mlp.gate_up_proj.weight)
             mlp.down_proj = Int8Matrix.quantize(mlp.down_proj.weight)
 
-    def prefill(self, embeds: Tensor, cache: KVCache, slot: int, start: int) -> Tensor:
+    def prefill(
+        self,
+        embeds: Tensor,
+        cache: KVCache,
+        slot: int,
+        start: int,
+        num_wanted: int | None = None,
+    ) -> Tensor:
         """
         Read ``embeds`` [T, H] at positions from ``start`` on; write their keys and values.
 
@@ -145,7 +152,8 @@ class Decoder(nn.Module):
         what the slot holds at ``0..start`` and to the new tokens up to itself.
 
         Returns:
-            Hidden states [T, H] after the final norm.
+            Hidden states after the final norm of the last ``num_wanted`` tokens (of all
+            if None). The last block does no work for the others beyond their keys.
         """
         end = start + embeds.shape[0]
         assert 0 <= start < end <= cache.max_tokens
@@ -159,6 +167,11 @@ class Decoder(nn.Module):
             all_keys, all_values = cache.keys[index, slot], cache.values[index, slot]
             all_keys[:, start:end] = keys.transpose(0, 1)
             all_values[:, start:end] = values.transpose(0, 1)
+            if num_wanted is not None and index == len(self.layers) - 1:
+                if num_wanted == 0:
+                    return hidden[:0]
+                hidden, queries = hidden[-num_wanted:], queries[-num_wanted:]
+                mask = span_mask(end - len(hidden), end, embeds.device)
             queries = queries.to(all_keys.dtype)
             attended = attend_span(queries, all_keys[:, :end], all_values[:, :end], mask)
             hidden = block.finish(hidden, attended.to(hidden.dtype))

@@ -46,6 +46,26 @@ def test_prefill_in_parts_is_prefill_at_once(decoder: Decoder, checkpoints: Path
     assert torch.allclose(cache.keys[:, 0], cache.keys[:, 1], atol=1e-4)
 
 
+@pytest.mark.parametrize("start", [0, 5])
+def test_asking_for_the_last_tokens_only_saves_work_and_changes_nothing(
+    decoder: Decoder, checkpoints: Path, start: int
+) -> None:
+    embeds = decoder.embed(drawn_ids(20))
+    outs, caches = [], []
+    for num_wanted in (None, 2, 1, 0):
+        cache = new_cache(checkpoints)
+        if start:
+            decoder.prefill(embeds[:start], cache, 1, 0)
+        outs.append(decoder.prefill(embeds[start:], cache, 1, start, num_wanted))
+        caches.append(cache)
+    assert [len(out) for out in outs] == [20 - start, 2, 1, 0]
+    for out, cache in zip(outs[1:], caches[1:], strict=True):
+        expected = outs[0][20 - start - len(out) :]
+        torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
+        assert torch.equal(cache.keys, caches[0].keys)
+        assert torch.equal(cache.values, caches[0].values)
+
+
 def test_a_ragged_batch_decodes_like_each_row_alone(
     decoder: Decoder, checkpoints: Path
 ) -> None:
