@@ -51,7 +51,7 @@ class EngineConfig:
     backend: Literal["native", "transformers"] = "native"
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    quantization: Literal["none", "int8"] = "none"
+    quantization: Literal["none", "int8", "fp8"] = "none"
     threads: Annotated[int, Bounds(0, 1024)] = 0
     adapters: str = ""
     num_slots: Annotated[int, Bounds(1, 4096)] = 8

@@ -21,7 +21,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     engine.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
     engine.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto")
-    engine.add_argument("--quantization", choices=["none", "int8"], default="none")
+    engine.add_argument("--quantization", choices=["none", "int8", "fp8"], default="none")
     engine.add_argument(
         "--threads", type=int, default=0, metavar="N", help="of torch; 0 leaves one core"
     )

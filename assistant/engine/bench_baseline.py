@@ -65,6 +65,7 @@ class Baseline:
             streamer=watch,
         )
         times = watch.times[1:]
+        assert len(times) == self._num_output, "generate() ended before its time"
         gaps = max(len(times) - 1, 1)
         return Timing(times[0] - begin, (times[-1] - times[0]) / gaps)
 

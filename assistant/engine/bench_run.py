@@ -17,6 +17,7 @@ from assistant.config import EngineConfig
 from assistant.engine import bench, roofline
 from assistant.engine.native_backend import NativeBackend
 from assistant.engine.startup import (
+    check_quantization,
     choose_device,
     choose_dtype,
     choose_num_threads,
@@ -43,7 +44,7 @@ class Settings:
     random: str
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    quantization: Literal["none", "int8"] = "none"
+    quantization: Literal["none", "int8", "fp8"] = "none"
     threads: int = 0
     num_output: int = 33
     repeats: int = 3
@@ -88,6 +89,7 @@ def measure_engine(settings: Settings) -> Figures:
         num_slots=max(*settings.sessions, 2),
         max_sequence_tokens=SEQUENCE_TOKENS,
     )
+    check_quantization(config, device)
     backend = _backend(settings, config, device)
     # Random weights may say the stop token at once, which shows nothing.
     backend.stop_ids = frozenset()

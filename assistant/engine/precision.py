@@ -8,14 +8,16 @@ to be clearly faster. A model that is small enough for the caches stays in float
 not tried, one that is too large to be held twice neither.
 """
 
+import dataclasses
 import logging
-from dataclasses import astuple, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import torch
 
-from assistant.engine.encoding import Sight, begin_sight, see
+from assistant.engine.encoding import begin_sight, see
 from assistant.engine.prompt_parts import Picture
 from assistant.engine.roofline import best_of
 from assistant.model.decoder import Decoder
@@ -31,7 +33,10 @@ LARGE_BYTES = 4 * 2**30
 """Of a decoder in float32; between the two it pays to try."""
 PROMPT_TOKENS = 64
 BATCH = 4
-REPEATS = 2
+MEL_FRAMES = 200
+ROUNDS = 3
+
+Work = Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class Precision:
 
     def __str__(self) -> str:
         """Name the types, the most common one first."""
-        names = [str(dtype).removeprefix("torch.") for dtype in astuple(self)]
+        names = [str(dtype).removeprefix("torch.") for dtype in dataclasses.astuple(self)]
         return "+".join(sorted(set(names), key=names.count, reverse=True))
 
 
@@ -62,75 +67,70 @@ def choose_precision(model: Phi4Multimodal) -> Precision:
     num_bytes = sum(p.nbytes for p in model.decoder("none").parameters())
     if model.dtype != torch.float32 or not SMALL_BYTES < num_bytes < LARGE_BYTES:
         return Precision.uniform(model.dtype)
-    times = {dtype: _time(model, dtype) for dtype in (torch.float32, torch.bfloat16)}
-    exact, short = times[torch.float32], times[torch.bfloat16]
-    chosen = Precision(*map(_faster, exact, short))
-    log.info("float32 takes %s ms, bfloat16 %s ms: %s", _ms(exact), _ms(short), chosen)
+    exact, short = model.decoder("none"), model.decoder("none", torch.bfloat16)
+    vision, audio = _try_encoders(model)
+    prefill = faster(_prompt(model, exact), _prompt(model, short))
+    batch = faster(_step(model, exact, BATCH), _step(model, short, BATCH))
+    short.favour_single_rows()
+    decode = faster(_step(model, exact, 1), _step(model, short, 1))
+    model.forget_decoders({model.dtype})
+    chosen = Precision(vision, audio, prefill, decode, batch)
+    log.info("fastest types: %s", dataclasses.asdict(chosen))
     return chosen
 
 
-def _faster(exact_s: float, short_s: float) -> torch.dtype:
+@torch.inference_mode()
+def faster(exact: Work, short: Work) -> torch.dtype:
+    """Return float32 unless ``short`` takes clearly less time than ``exact``."""
+    times: dict[Work, list[float]] = {exact: [], short: []}
+    # In turns, so that a neighbour on this machine who starts or stops slows both.
+    for _ in range(ROUNDS):
+        for work, mine in times.items():
+            mine.append(best_of(work, "cpu", 1, num_warm_ups=0))
+    exact_s, short_s = (min(mine) for mine in times.values())
     return torch.bfloat16 if exact_s > MARGIN * short_s else torch.float32
 
 
-def _ms(times: list[float]) -> list[int]:
-    return [round(1e3 * time) for time in times]
+def _try_encoders(model: Phi4Multimodal) -> tuple[torch.dtype, torch.dtype]:
+    """Return the types of eyes and ears; float32 of what there is not."""
+    works = []
+    for dtype in (torch.float32, torch.bfloat16):
+        model.cast_encoders(dtype, dtype)
+        works.append((_sight(model), _hearing(model)))
+    model.cast_encoders(torch.float32, torch.float32)
+    (exact_eyes, exact_ears), (short_eyes, short_ears) = works
+    return faster(exact_eyes, short_eyes), faster(exact_ears, short_ears)
 
 
-@torch.inference_mode()
-def _time(model: Phi4Multimodal, dtype: torch.dtype) -> list[float]:
-    """Return the seconds each part takes in a type, in the order of ``Precision``."""
-    decoder = model.decoder("none", dtype)
-    times = [
-        _time_sight(model, dtype),
-        _time_hearing(model, dtype),
-        _time_prompt(model, decoder),
-    ]
-    together = _time_step(model, decoder, BATCH)
-    if dtype == torch.bfloat16:
-        decoder.favour_single_rows()
-    times += [_time_step(model, decoder, 1), together]
-    model.cast_encoders(model.dtype, model.dtype)
-    model.forget_decoders({model.dtype})
-    return times
+def _sight(model: Phi4Multimodal) -> Work:
+    encoder, config = model.image_encoder, model.config.vision
+    if encoder is None or config is None:
+        return lambda: None
+    picture = Picture(np.zeros((config.image_size, config.image_size, 3), np.uint8), 1)
+    sight = begin_sight(picture, encoder, config)
+    return lambda: see(sight, encoder)
 
 
-def _time_sight(model: Phi4Multimodal, dtype: torch.dtype) -> float:
-    if model.image_encoder is None or model.config.vision is None:
-        return 0.0
-    model.cast_encoders(dtype, dtype)
-    side = model.config.vision.image_size
-    picture = Picture(np.zeros((side, side, 3), np.uint8), 1)
-    sight: Sight = begin_sight(picture, model.image_encoder, model.config.vision)
-    encoder = model.image_encoder
-    return best_of(lambda: see(sight, encoder), model.device, 1)
-
-
-def _time_hearing(model: Phi4Multimodal, dtype: torch.dtype) -> float:
+def _hearing(model: Phi4Multimodal) -> Work:
     encoder = model.audio_encoder
     if encoder is None:
-        return 0.0
-    model.cast_encoders(dtype, dtype)
-    features = torch.zeros(200, encoder.config.num_mels)
-    return best_of(lambda: encoder(features, "speech"), model.device, REPEATS)
+        return lambda: None
+    features = torch.zeros(MEL_FRAMES, encoder.config.num_mels)
+    return lambda: encoder(features, "speech")
 
 
-def _time_prompt(model: Phi4Multimodal, decoder: Decoder) -> float:
+def _prompt(model: Phi4Multimodal, decoder: Decoder) -> Work:
     cache = _cache(model)
     embeds = decoder.embed(torch.zeros(PROMPT_TOKENS, dtype=torch.int64))
-    return best_of(lambda: decoder.prefill(embeds, cache, 0, 0), model.device, REPEATS)
+    return lambda: decoder.prefill(embeds, cache, 0, 0)
 
 
-def _time_step(model: Phi4Multimodal, decoder: Decoder, num_rows: int) -> float:
+def _step(model: Phi4Multimodal, decoder: Decoder, num_rows: int) -> Work:
     cache = _cache(model)
     slots = torch.arange(num_rows)
     positions = torch.full((num_rows,), PROMPT_TOKENS - 1)
     embeds = decoder.embed(torch.zeros(num_rows, dtype=torch.int64))
-    return best_of(
-        lambda: decoder.logits(decoder.decode(embeds, cache, slots, positions)),
-        model.device,
-        REPEATS,
-    )
+    return lambda: decoder.logits(decoder.decode(embeds, cache, slots, positions))
 
 
 def _cache(model: Phi4Multimodal) -> KVCache:

@@ -42,9 +42,12 @@ def measure(device: str, dtype: torch.dtype, repeats: int = 5) -> Roofline:
     return Roofline(num_bytes / read_s, 2 * size**3 / multiply_s)
 
 
-def best_of(work: Callable[[], object], device: str, repeats: int) -> float:
-    """Return the least time in seconds that ``work`` took, after one run to warm up."""
-    work()
+def best_of(
+    work: Callable[[], object], device: str, repeats: int, num_warm_ups: int = 1
+) -> float:
+    """Return the least time in seconds that ``work`` took after it was warm."""
+    for _ in range(num_warm_ups):
+        work()
     times = []
     for _ in range(repeats):
         synchronize(device)

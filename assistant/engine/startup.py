@@ -15,6 +15,7 @@ from assistant.config import EngineConfig
 from assistant.data_home import data_directory
 from assistant.engine.backend import Backend
 from assistant.errors import CheckpointError, ConfigError
+from assistant.model.fp8 import has_fp8
 from assistant.models_on_disk import DEMO, resolve_model
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def load_backend(config: EngineConfig) -> Backend:
     dtype = choose_dtype(config.dtype, device)
     folder = find_model(config.model)
     adapters = Path(config.adapters).expanduser() if config.adapters else None
-    check_quantization(config)
+    check_quantization(config, device)
     try:
         return _load(config, folder, device, dtype, adapters)
     except torch.OutOfMemoryError as error:
@@ -110,8 +111,13 @@ def load_backend(config: EngineConfig) -> Backend:
         ) from error
 
 
-def check_quantization(config: EngineConfig) -> None:
-    """Raise ConfigError if these weights cannot be rounded so."""
+def check_quantization(config: EngineConfig, device: str) -> None:
+    """Raise ConfigError if the weights cannot be rounded as configured."""
+    if config.quantization == "fp8" and not has_fp8(device):
+        raise ConfigError(
+            f"engine.quantization = 'fp8': {device} does not multiply 8-bit floats; "
+            f"'int8' runs everywhere"
+        )
     if config.quantization != "none" and config.backend != "native":
         raise ConfigError(
             f"engine.quantization = {config.quantization!r} needs engine.backend = "

@@ -13,9 +13,12 @@ from torch import Tensor, nn
 
 from assistant.model.attention import attend_batch, attend_rows, attend_span, span_mask
 from assistant.model.config import ModelConfig
+from assistant.model.fp8 import Fp8Matrix
 from assistant.model.kv_cache import KVCache
 from assistant.model.linear import Int8Matrix, Matrix, multiply
 from assistant.model.rope import LongRope, rotate
+
+AnyMatrix = Matrix | Int8Matrix | Fp8Matrix
 
 
 class RmsNorm(nn.Module):
@@ -36,8 +39,8 @@ class SelfAttention(nn.Module):
         self.head_dim = config.head_dim
         width = config.num_heads * config.head_dim
         rows = width + 2 * config.num_kv_heads * config.head_dim
-        self.qkv_proj: Matrix | Int8Matrix = Matrix(config.hidden_size, rows)
-        self.o_proj: Matrix | Int8Matrix = Matrix(width, config.hidden_size)
+        self.qkv_proj: AnyMatrix = Matrix(config.hidden_size, rows)
+        self.o_proj: AnyMatrix = Matrix(width, config.hidden_size)
 
     def project(
         self, hidden: Tensor, cos: Tensor, sin: Tensor
@@ -57,8 +60,8 @@ class GatedMlp(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         inner = config.intermediate_size
-        self.gate_up_proj: Matrix | Int8Matrix = Matrix(config.hidden_size, 2 * inner)
-        self.down_proj: Matrix | Int8Matrix = Matrix(inner, config.hidden_size)
+        self.gate_up_proj: AnyMatrix = Matrix(config.hidden_size, 2 * inner)
+        self.down_proj: AnyMatrix = Matrix(inner, config.hidden_size)
 
     def forward(self, hidden: Tensor) -> Tensor:
         gate, up = self.gate_up_proj(hidden).chunk(2, dim=-1)
@@ -89,7 +92,7 @@ class Decoder(nn.Module):
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.num_layers))
         self.norm = RmsNorm(config.hidden_size, config.rms_norm_eps)
-        self.lm_head: Matrix | Int8Matrix | None = (
+        self.lm_head: AnyMatrix | None = (
             None
             if config.tie_word_embeddings
             else Matrix(config.hidden_size, config.vocab_size)
@@ -124,18 +127,18 @@ class Decoder(nn.Module):
                 columns = module.weight.detach().t().contiguous()
                 module.weight = nn.Parameter(columns.t(), requires_grad=False)
 
-    def quantize(self) -> None:
+    def quantize(self, kind: type[Int8Matrix] | type[Fp8Matrix]) -> None:
         """
-        Round every matrix to int8; the embedding keeps its type, its use as head does not.
+        Round every matrix; the embedding keeps its type, its use as output head does not.
         """
         head = self.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
-        self.lm_head = Int8Matrix.quantize(head)
+        self.lm_head = kind.quantize(head)
         for block in self.blocks:
             attention, mlp = block.self_attn, block.mlp
-            attention.qkv_proj = Int8Matrix.quantize(attention.qkv_proj.weight)
-            attention.o_proj = Int8Matrix.quantize(attention.o_proj.weight)
-            mlp.gate_up_proj = Int8Matrix.quantize(mlp.gate_up_proj.weight)
-            mlp.down_proj = Int8Matrix.quantize(mlp.down_proj.weight)
+            attention.qkv_proj = kind.quantize(attention.qkv_proj.weight)
+            attention.o_proj = kind.quantize(attention.o_proj.weight)
+            mlp.gate_up_proj = kind.quantize(mlp.gate_up_proj.weight)
+            mlp.down_proj = kind.quantize(mlp.down_proj.weight)
 
     def prefill(
         self,

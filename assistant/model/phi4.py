@@ -19,6 +19,8 @@ from assistant.errors import CheckpointError
 from assistant.model.audio import AudioEncoder
 from assistant.model.config import ModelConfig
 from assistant.model.decoder import Decoder
+from assistant.model.fp8 import Fp8Matrix
+from assistant.model.linear import Int8Matrix
 from assistant.model.lora import merge
 from assistant.model.tensor_names import AUDIO_PREFIX, IMAGE_PREFIX, lora_targets
 from assistant.model.tokenizer import Tokenizer
@@ -26,7 +28,11 @@ from assistant.model.vision import ImageEncoder
 from assistant.model.weights import Checkpoint, read_checkpoint
 from assistant.wire.link import Adapter
 
-Quantization = Literal["none", "int8"]
+Quantization = Literal["none", "int8", "fp8"]
+QUANTIZED: dict[str, type[Int8Matrix] | type[Fp8Matrix]] = {
+    "int8": Int8Matrix,
+    "fp8": Fp8Matrix,
+}
 
 _M = TypeVar("_M", bound=nn.Module)
 
@@ -141,8 +147,8 @@ class Phi4Multimodal:
         with torch.device("meta"), _Uninitialised():
             decoder = Decoder(self.config)
         decoder = _filled(decoder, weights, self.device)
-        if self._quantization == "int8":
-            decoder.quantize()
+        if self._quantization != "none":
+            decoder.quantize(QUANTIZED[self._quantization])
         return decoder
 
     def _read_shared(self) -> dict[str, Tensor]:

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 import torch
 
@@ -34,7 +36,7 @@ def test_a_precision_names_its_types_the_most_common_first() -> None:
 def test_a_model_that_fits_the_caches_is_not_tried(
     model: Phi4Multimodal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(precision, "_time", None)
+    monkeypatch.setattr(precision, "faster", None)
     assert choose_precision(model) == Precision.uniform(FLOAT32)
 
 
@@ -49,11 +51,24 @@ def test_a_trial_chooses_by_time_and_leaves_the_model_as_it_was(
     assert model.decoder("none") is decoder
     assert model.image_encoder is not None
     assert model.image_encoder.img_projection_up.weight.dtype == FLOAT32
-    # Ten times as fast in bfloat16 for one sequence, and as fast for the rest.
-    times = {FLOAT32: [1.0, 1.0, 1.0, 1.0, 1.0], BFLOAT16: [0.9, 1.0, 3.0, 0.1, 0.84]}
-    monkeypatch.setattr(precision, "_time", lambda model, dtype: times[dtype])
-    expected = Precision(FLOAT32, FLOAT32, FLOAT32, BFLOAT16, FLOAT32)
-    assert choose_precision(model) == expected
+
+
+@pytest.mark.parametrize(
+    ("short_s", "expected"), [(0.0, BFLOAT16), (0.009, FLOAT32), (0.02, FLOAT32)]
+)
+def test_bfloat16_is_taken_where_it_is_clearly_faster(
+    monkeypatch: pytest.MonkeyPatch, short_s: float, expected: torch.dtype
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+
+    def takes(seconds: float) -> precision.Work:
+        def work() -> None:
+            clock[0] += seconds
+
+        return work
+
+    assert precision.faster(takes(0.01), takes(short_s)) == expected
 
 
 def test_a_backend_in_mixed_precision_replies_and_exact_parts_are_unchanged(

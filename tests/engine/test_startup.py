@@ -86,6 +86,12 @@ def test_int8_weights_are_of_our_own_modules_only(demo_folder: Path) -> None:
         load_backend(theirs)
 
 
+def test_fp8_is_refused_where_no_unit_multiplies_it(demo_folder: Path) -> None:
+    config = EngineConfig(model=str(demo_folder), device="cpu", quantization="fp8")
+    with pytest.raises(ConfigError, match=r"'fp8': cpu does not multiply 8-bit floats"):
+        load_backend(config)
+
+
 def test_a_device_that_is_too_small_is_one_clear_line(
     demo_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
