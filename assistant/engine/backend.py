@@ -5,6 +5,7 @@ The engine's loop knows a model through ``Backend`` alone; tests give it a toy.
 """
 
 from collections.abc import Sequence as Items
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
@@ -26,6 +27,14 @@ class Detokenizer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class PartlyEncoded:
+    """Media whose encoder has run over some of it; ``encode`` goes on from here."""
+
+    state: object
+    """What only the backend understands; not changed, so a failed step can be repeated."""
+
+
 class Backend(Protocol):
     """A model with a KV cache of numbered rows."""
 
@@ -36,6 +45,8 @@ class Backend(Protocol):
     stop_ids: frozenset[int]
     adapters: frozenset[Adapter]
     vocab_size: int
+    prefill_tokens_per_s: float
+    """How fast prompts are read, once it is warm; infinite where nobody measured."""
 
     def prepare(self, part: Part, adapter: Adapter) -> Chunk:
         """
@@ -48,7 +59,16 @@ class Backend(Protocol):
         ...
 
     def encode(self, media: object, adapter: Adapter) -> object:
-        """Run the encoder over a chunk's prepared media; return its embeddings."""
+        """
+        Run the encoder over one bounded stretch of a chunk's media.
+
+        Args:
+            media: What ``prepare`` made, or ``PartlyEncoded`` as returned before.
+            adapter: Of the sequence.
+
+        Returns:
+            ``PartlyEncoded`` if some of it is left, else the embeddings.
+        """
         ...
 
     def offload(self, media: object) -> object:

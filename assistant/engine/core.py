@@ -20,7 +20,7 @@ from assistant.engine import constraint
 from assistant.engine.backend import Backend, Detokenizer
 from assistant.engine.reports import Reason, Reports, Send
 from assistant.engine.runner import Runner, failure_code
-from assistant.engine.scheduler import Decode, Scheduler, Step
+from assistant.engine.scheduler import Decode, Scheduler, Step, shared_chunk_tokens
 from assistant.engine.sequence import Sequence
 from assistant.engine.slots import Slots
 from assistant.errors import RequestRefused
@@ -44,7 +44,10 @@ class Engine:
         self._runner = Runner(backend)
         slots: Slots[Sequence] = Slots(config.num_slots)
         self._scheduler = Scheduler(
-            slots, config.prefill_chunk_tokens, config.admission_timeout_s
+            slots,
+            config.prefill_chunk_tokens,
+            config.admission_timeout_s,
+            shared_chunk_tokens(config, backend.prefill_tokens_per_s),
         )
         self._sequences: dict[tuple[int, int], Sequence] = {}
         self._detokenizers: dict[Sequence, Detokenizer] = {}

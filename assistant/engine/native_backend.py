@@ -4,6 +4,7 @@ The engine's backend over our own Phi-4-multimodal modules.
 Knows which encoder, projector and merged decoder a sequence needs; knows no sequence.
 """
 
+import math
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,17 +14,30 @@ import torch
 from torch import Tensor
 
 from assistant.config import EngineConfig
+from assistant.engine.backend import PartlyEncoded
+from assistant.engine.encoding import (
+    Hearing,
+    Sight,
+    begin_hearing,
+    begin_sight,
+    hear,
+    see,
+)
+from assistant.engine.precision import Precision
 from assistant.engine.prompt_parts import Clip, Picture, prepare_part
+from assistant.engine.roofline import best_of
 from assistant.engine.sequence import Chunk, Piece
 from assistant.engine.vocabulary import Vocabulary
+from assistant.model.audio import Projector
+from assistant.model.decoder import Decoder
 from assistant.model.detokenizer import Detokenizer
-from assistant.model.features import log_mel
-from assistant.model.images import prepare_image
 from assistant.model.kv_cache import KVCache
 from assistant.model.phi4 import Phi4Multimodal
 from assistant.wire import link
 
 WARM_UP_TOKENS = 8
+MEASURED_TOKENS = 64
+"""A multiple of the former, and no longer than the shortest cache."""
 
 
 class NativeBackend:
@@ -32,12 +46,17 @@ class NativeBackend:
     def __init__(self, model: Phi4Multimodal, name: str, config: EngineConfig) -> None:
         self.model = name
         self.device = model.device
-        self.dtype = str(model.dtype).removeprefix("torch.")
+        self.dtype = str(Precision.uniform(model.dtype))
+        if config.quantization != "none":
+            self.dtype += f"+{config.quantization}"
         self.is_meaningless = model.config.has_random_weights
         self.stop_ids = frozenset(model.config.stop_ids)
         self.adapters = model.adapters
         self.vocab_size = model.config.vocab_size
+        self.prefill_tokens_per_s = math.inf
         self._phi4 = model
+        self._is_cpu = torch.device(model.device).type == "cpu"
+        self._precision = Precision.uniform(model.dtype)
         self._config = config
         self._cache = KVCache.for_model(
             model.config,
@@ -50,28 +69,33 @@ class NativeBackend:
     def prepare(self, part: link.Part, adapter: link.Adapter) -> Chunk:
         return prepare_part(part, self._phi4.config, self._phi4.tokenizer, self._config)
 
-    def encode(self, media: object, adapter: link.Adapter) -> Tensor:
-        """Return embeddings [N, H] on the device."""
+    def encode(self, media: object, adapter: link.Adapter) -> Tensor | PartlyEncoded:
+        """Encode some crops or one window of 40 s; embeddings are [N, H] on the device."""
+        state = media.state if isinstance(media, PartlyEncoded) else self._begin(media)
+        assert isinstance(state, Sight | Hearing)
+        if isinstance(state, Sight):
+            assert self._phi4.image_encoder is not None
+            result: Sight | Hearing | Tensor = see(state, self._phi4.image_encoder)
+        else:
+            assert self._phi4.audio_encoder is not None
+            # The projector goes with the adapter, whatever the prompt holds: an answer
+            # must not depend on whether a picture came before or after.
+            projector: Projector = "vision" if adapter == "vision" else "speech"
+            result = hear(state, self._phi4.audio_encoder, projector)
+        return result if isinstance(result, Tensor) else PartlyEncoded(result)
+
+    def _begin(self, media: object) -> Sight | Hearing:
         match media:
             case Picture():
-                encoder = self._phi4.image_encoder
                 vision = self._phi4.config.vision
-                assert encoder is not None
+                assert self._phi4.image_encoder is not None
                 assert vision is not None
-                prepared = prepare_image(
-                    media.rgb, media.max_crops, vision.image_size, vision.patch_size
-                )
-                embeds: Tensor = encoder(prepared)
+                return begin_sight(media, self._phi4.image_encoder, vision)
             case Clip():
-                hear = self._phi4.audio_encoder
-                assert hear is not None
-                features = torch.from_numpy(log_mel(media.samples)).to(self.device)
-                # The projector goes with the adapter, whatever the prompt holds: an
-                # answer must not depend on whether a picture came before or after.
-                embeds = hear(features, "vision" if adapter == "vision" else "speech")
+                assert self._phi4.audio_encoder is not None
+                return begin_hearing(media, self._phi4.audio_encoder)
             case _:
                 raise AssertionError(f"not prepared media: {type(media).__name__}")
-        return embeds
 
     def offload(self, media: object) -> Tensor:
         assert isinstance(media, Tensor)
@@ -86,16 +110,18 @@ class NativeBackend:
         *,
         wants_logits: bool,
     ) -> Tensor | None:
-        decoder = self._phi4.decoder(adapter)
-        embeds = torch.cat([self._embed(piece, adapter) for piece in pieces])  # [T, H]
-        hidden = decoder.prefill(embeds, self._cache, slot, start)
-        return decoder.logits(hidden[-1]) if wants_logits else None
+        dtype = self._precision.prefill
+        decoder = self._phi4.decoder(adapter, dtype)
+        embeds = [self._embed(piece, decoder).to(dtype) for piece in pieces]
+        num_wanted = 1 if wants_logits else 0
+        hidden = decoder.prefill(torch.cat(embeds), self._cache, slot, start, num_wanted)
+        return decoder.logits(hidden)[0] if wants_logits else None
 
-    def _embed(self, piece: Piece, adapter: link.Adapter) -> Tensor:
+    def _embed(self, piece: Piece, decoder: Decoder) -> Tensor:
         """Return embeddings [high - low, H]."""
         if piece.chunk.kind == "text":
             ids = piece.chunk.ids[piece.low : piece.high]
-            return self._phi4.decoder(adapter).embed(self._integers(ids))
+            return decoder.embed(self._integers(ids))
         embeds = piece.chunk.media
         assert isinstance(embeds, Tensor)
         return embeds[piece.low : piece.high].to(self.device)
@@ -107,13 +133,16 @@ class NativeBackend:
         positions: Items[int],
         tokens: Items[int],
     ) -> Tensor:
-        decoder = self._phi4.decoder(adapter)
+        precision = self._precision
+        dtype = precision.decode if len(slots) == 1 else precision.batch
+        decoder = self._phi4.decoder(adapter, dtype)
         hidden = decoder.decode(
             decoder.embed(self._integers(tokens)),
             self._cache,
             self._integers(slots),
             self._integers(positions),
-            num_keys=max(positions) + 1,
+            # A CPU reads each row where it lies; other devices want one shape for all.
+            num_keys=None if self._is_cpu else max(positions) + 1,
         )
         return decoder.logits(hidden)
 
@@ -127,6 +156,18 @@ class NativeBackend:
     def detokenizer(self) -> "ReplyText":
         return ReplyText(Detokenizer(self._phi4.tokenizer))
 
+    def use(self, precision: Precision) -> None:
+        """Compute each part in its type; keys and values keep that of the model."""
+        self._precision = precision
+        self.dtype = str(precision)
+        self._phi4.cast_encoders(precision.vision, precision.audio)
+        decoders = {precision.prefill, precision.decode, precision.batch}
+        self._phi4.forget_decoders(decoders)
+        is_for_one = precision.decode not in (precision.prefill, precision.batch)
+        if is_for_one and precision.decode == torch.bfloat16:
+            for adapter in sorted(self.adapters):
+                self._phi4.decoder(adapter, torch.bfloat16).favour_single_rows()
+
     @torch.inference_mode()
     def warm_up(self) -> None:
         ids = [0] * WARM_UP_TOKENS
@@ -134,13 +175,25 @@ class NativeBackend:
         for adapter in sorted(self.adapters):
             self.prefill(adapter, 0, 0, [piece], wants_logits=True)
             self.decode(adapter, [0], [len(ids)], [0])
+            if self._config.num_slots > 1:
+                self.decode(adapter, [0, 1], [len(ids), 0], [0, 0])
             if self._phi4.audio_encoder is not None:
                 self.encode(Clip(np.zeros(16_000, dtype=np.float32)), adapter)
         if self._phi4.config.vision is not None:
             side = self._phi4.config.vision.image_size
             self.encode(Picture(np.zeros((side, side, 3), dtype=np.uint8), 1), "vision")
         self.vocabulary.prepare()
+        self._measure_prefill(piece)
         self.check_device()
+
+    def _measure_prefill(self, piece: Piece) -> None:
+        """Find out how fast prompts are read; one weight pass decides it."""
+        pieces = [piece] * (MEASURED_TOKENS // WARM_UP_TOKENS)
+        adapter = min(self.adapters)
+        seconds = best_of(
+            lambda: self.prefill(adapter, 0, 0, pieces, wants_logits=False), self.device, 1
+        )
+        self.prefill_tokens_per_s = MEASURED_TOKENS / seconds
 
     def check_device(self) -> None:
         torch.zeros(1, device=self.device).add_(1).item()

@@ -7,7 +7,7 @@ Knows tensors only as what the backend returns and the sampler takes.
 import torch
 
 from assistant.engine import constraint, sampler
-from assistant.engine.backend import Backend
+from assistant.engine.backend import Backend, PartlyEncoded
 from assistant.engine.scheduler import Decode, Encode, Prefill, Step
 from assistant.engine.sequence import Sequence
 from assistant.errors import MediaError, RequestRefused
@@ -46,7 +46,7 @@ class Runner:
         match step:
             case Encode(sequence, chunk):
                 chunk.media = self._backend.encode(chunk.media, sequence.adapter)
-                chunk.is_encoded = True
+                chunk.is_encoded = not isinstance(chunk.media, PartlyEncoded)
                 return []
             case Prefill():
                 return self._prefill(step)

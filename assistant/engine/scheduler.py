@@ -1,11 +1,12 @@
 """
 What the engine computes next. Knows counts and rows; no tensor, no socket, no clock.
 
-Work comes in three kinds of step: encode one picture or clip, prefill one bounded range
-of one sequence, decode one token for every ready sequence of one adapter.
+Work comes in three kinds of step: encode one bounded stretch of a picture or clip, prefill
+one bounded range of one sequence, decode one token for every ready sequence of one adapter.
 
 * Between two steps of the first two kinds every adapter with ready sequences decodes
   once, so nobody's next token waits longer than one chunk (and one step of each adapter).
+  Chunks are shorter while somebody decodes.
 * The rest of a prompt whose reply is waited for goes before reading ahead, but of
   ``MAX_TAIL_RUN`` + 1 chunks one is reading ahead, so that neither starves.
 * Within each of the two, sequences take turns, one chunk each.
@@ -22,16 +23,25 @@ served, and gives up after ``admission_timeout_s``.
 
 from dataclasses import dataclass
 
+from assistant.config import EngineConfig
 from assistant.engine.sequence import Chunk, Sequence
 from assistant.engine.slots import Slots
 from assistant.wire.link import Adapter
 
 MAX_TAIL_RUN = 3
+MIN_CHUNK_TOKENS = 16
+"""Fewer would read all weights for next to nothing."""
+
+
+def shared_chunk_tokens(config: EngineConfig, tokens_per_s: float) -> int:
+    """Return how many tokens are read within ``max_chunk_ms``, within bounds."""
+    affordable = tokens_per_s * config.max_chunk_ms / 1000
+    return int(min(config.prefill_chunk_tokens, max(affordable, MIN_CHUNK_TOKENS)))
 
 
 @dataclass(frozen=True, slots=True)
 class Encode:
-    """Run the encoder over one picture or clip."""
+    """Run the encoder over the next stretch of one picture or clip."""
 
     sequence: Sequence
     chunk: Chunk
@@ -63,10 +73,16 @@ class Scheduler:
     """Choose steps for the sequences it was told about."""
 
     def __init__(
-        self, slots: Slots[Sequence], prefill_chunk_tokens: int, admission_timeout_s: float
+        self,
+        slots: Slots[Sequence],
+        prefill_chunk_tokens: int,
+        admission_timeout_s: float,
+        shared_chunk_tokens: int | None = None,
     ) -> None:
+        """Read ``shared_chunk_tokens`` at once while replies are written, if given."""
         self.slots = slots
         self.prefill_chunk_tokens = prefill_chunk_tokens
+        self.shared_chunk_tokens = shared_chunk_tokens or prefill_chunk_tokens
         self.admission_timeout_s = admission_timeout_s
         # Dictionaries serve as ordered sets: who comes first is served first.
         self._replying: dict[Sequence, None] = {}
@@ -176,7 +192,7 @@ class Scheduler:
             chosen = self._choose_chunk(tails)
             if chosen is not None:
                 self._owed = set(ready)
-                return self._chunk_of(chosen)
+                return self._chunk_of(chosen, is_shared=bool(ready))
         return self._decode(ready) if ready else self._speculate()
 
     def _with_rows(self, ring: dict[Sequence, None]) -> list[Sequence]:
@@ -190,7 +206,7 @@ class Scheduler:
         chosen = waiting[0]
         if not chosen.can_decode:
             self._take_turn(chosen, self._speculating)
-            return self._chunk_of(chosen)
+            return self._chunk_of(chosen, is_shared=False)
         mates = [s for s in waiting if s.can_decode and s.adapter == chosen.adapter]
         for mate in mates:
             self._take_turn(mate, self._speculating)
@@ -214,11 +230,12 @@ class Scheduler:
         self._take_turn(chosen, ring)
         return chosen
 
-    def _chunk_of(self, sequence: Sequence) -> Encode | Prefill:
+    def _chunk_of(self, sequence: Sequence, *, is_shared: bool) -> Encode | Prefill:
         slot = self.slots.get(sequence)
         assert slot is not None
         start = sequence.num_computed
-        stop = min(sequence.num_tokens, start + self.prefill_chunk_tokens)
+        limit = self.shared_chunk_tokens if is_shared else self.prefill_chunk_tokens
+        stop = min(sequence.num_tokens, start + limit)
         for piece in sequence.pieces(start, stop):
             if not piece.chunk.is_encoded:
                 return Encode(sequence, piece.chunk)

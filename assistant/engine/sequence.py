@@ -29,7 +29,7 @@ class Chunk:
     ids: list[int] = field(default_factory=list)
     """Token ids of text; empty for media."""
     media: object = None
-    """What only the backend understands: prepared input, then embeddings."""
+    """What only the backend understands: prepared input, partly encoded, embeddings."""
     is_encoded: bool = True
     """Media: ``media`` has embeddings, the encoder need not run any more."""
 

@@ -7,6 +7,7 @@ Knows folders and devices; serves nothing.
 import hashlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,7 +15,12 @@ from assistant.config import EngineConfig
 from assistant.data_home import data_directory
 from assistant.engine.backend import Backend
 from assistant.errors import CheckpointError, ConfigError
+from assistant.model.fp8 import has_fp8
 from assistant.models_on_disk import DEMO, resolve_model
+
+if TYPE_CHECKING:
+    from assistant.engine.native_backend import NativeBackend
+    from assistant.model.phi4 import Phi4Multimodal
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -95,12 +101,60 @@ def load_backend(config: EngineConfig) -> Backend:
     dtype = choose_dtype(config.dtype, device)
     folder = find_model(config.model)
     adapters = Path(config.adapters).expanduser() if config.adapters else None
+    check_quantization(config, device)
+    try:
+        return _load(config, folder, device, dtype, adapters)
+    except torch.OutOfMemoryError as error:
+        raise ConfigError(
+            f"{config.model} with engine.num_slots = {config.num_slots} does not fit into "
+            f"the memory of {device}: {str(error).split('. ')[0]}"
+        ) from error
+
+
+def check_quantization(config: EngineConfig, device: str) -> None:
+    """Raise ConfigError if the weights cannot be rounded as configured."""
+    if config.quantization == "fp8" and not has_fp8(device):
+        raise ConfigError(
+            f"engine.quantization = 'fp8': {device} does not multiply 8-bit floats; "
+            f"'int8' runs everywhere"
+        )
+    if config.quantization != "none" and config.backend != "native":
+        raise ConfigError(
+            f"engine.quantization = {config.quantization!r} needs engine.backend = "
+            f"'native', it is {config.backend!r}"
+        )
+
+
+def _load(
+    config: EngineConfig,
+    folder: Path,
+    device: str,
+    dtype: torch.dtype,
+    adapters: Path | None,
+) -> Backend:
     if config.backend == "transformers":
         from assistant.engine.transformers_backend import TransformersBackend
 
         return TransformersBackend.load(folder, config, device, dtype, adapters)
-    from assistant.engine.native_backend import NativeBackend
     from assistant.model.phi4 import Phi4Multimodal
 
-    model = Phi4Multimodal.load(folder, device=device, dtype=dtype, adapters=adapters)
-    return NativeBackend(model, config.model, config)
+    model = Phi4Multimodal.load(
+        folder,
+        device=device,
+        dtype=dtype,
+        adapters=adapters,
+        quantization=config.quantization,
+    )
+    return native_backend(model, config)
+
+
+def native_backend(model: "Phi4Multimodal", config: EngineConfig) -> "NativeBackend":
+    """Return the backend over a loaded model, each part in the type that suits it."""
+    from assistant.engine.native_backend import NativeBackend
+    from assistant.engine.precision import choose_precision
+
+    backend = NativeBackend(model, config.model, config)
+    is_open = config.dtype == "auto" and config.quantization == "none"
+    if is_open and torch.device(model.device).type == "cpu":
+        backend.use(choose_precision(model))
+    return backend

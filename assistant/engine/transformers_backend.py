@@ -10,6 +10,7 @@ and no sequence crosses the 4096 tokens at which its rotary embedding switches.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence as Items
 from functools import cached_property
 from pathlib import Path
@@ -61,10 +62,11 @@ class TransformersBackend:
         )
         self.adapters: frozenset[link.Adapter] = frozenset({"none", *checkpoint.loras})
         self.vocab_size = checkpoint.config.vocab_size
+        self.prefill_tokens_per_s = math.inf  # not measured
         self._model_config = checkpoint.config
         self._tokenizer = tokenizer
         self._config = config
-        self._hf = _build(checkpoint, device, dtype)
+        self._hf = build_model(checkpoint, device, dtype)
         self._matrices = {
             adapter: _merged(checkpoint, adapter, device, dtype)
             for adapter in self.adapters
@@ -244,14 +246,16 @@ class TransformersBackend:
         torch.zeros(1, device=self.device).add_(1).item()
 
 
-def _build(checkpoint: Checkpoint, device: str, dtype: torch.dtype) -> Any:
+def build_model(
+    checkpoint: Checkpoint, device: str, dtype: torch.dtype, attention: str = "eager"
+) -> Any:
     """Return transformers' model with the checkpoint's base weights."""
     native = dataclasses.replace(checkpoint.config, layout="native")
     hf_config = Phi4MultimodalConfig.from_dict(json_files(native)["config.json"])
     # The window is longer than any sequence; without it the cache can be cut anywhere.
     hf_config.sliding_window = None
     hf_config.dtype = dtype
-    hf_config._attn_implementation = "eager"
+    hf_config._attn_implementation = attention
     with torch.device("meta"):
         model: Any = Phi4MultimodalForCausalLM(hf_config)
     weights = {

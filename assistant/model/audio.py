@@ -122,8 +122,12 @@ class AudioEncoder(nn.Module):
         ``features`` are those of the recording, at least up to ``window.mel_stop``.
         """
         needed = features[window.mel_start : window.mel_stop]
+        return self.encode_window_features(needed, window)
+
+    def encode_window_features(self, features: Tensor, window: AudioWindow) -> Tensor:
+        """Encode one window from just the features it needs."""
         hidden: Tensor = self.encoder(
-            needed.to(self.up_proj_for_speech.weight.device), window
+            features.to(self.up_proj_for_speech.weight.device), window
         )
         return hidden
 

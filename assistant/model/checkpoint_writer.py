@@ -143,7 +143,7 @@ def _random_weights(
         shapes |= tensor_names.unused_shapes(config.vision)
     if config.audio is not None:
         shapes |= tensor_names.audio_shapes(config.audio, config.hidden_size)
-    base = {name: _draw(name, shape, seed) for name, shape in shapes.items()}
+    base = {name: draw_tensor(name, shape, seed) for name, shape in shapes.items()}
     for name in {EMBEDDING, LM_HEAD} & base.keys():
         base[name] *= _row_sizes(config.vocab_size, tokenizer)[:, None]
     loras: dict[Mode, dict[str, Tensor]] = {mode: {} for mode in MODES}
@@ -152,7 +152,7 @@ def _random_weights(
             stem = target.removesuffix(".weight")
             for factor, shape in (("A", (lora.rank, num_in)), ("B", (num_out, lora.rank))):
                 name = f"{stem}.lora_{factor}.weight"
-                drawn = _draw(f"{name}@{mode}", shape, seed)
+                drawn = draw_tensor(f"{name}@{mode}", shape, seed)
                 # Doubled by alpha / rank, the product is half as large as the weight.
                 loras[mode][name] = drawn * (0.25 if factor == "B" else 1.0)
     return (
@@ -161,11 +161,12 @@ def _random_weights(
     )
 
 
-def _draw(name: str, shape: Shape, seed: int) -> Tensor:
-    """Draw one tensor; its values depend on its name and the seed alone."""
+def draw_tensor(name: str, shape: Shape, seed: int, device: str = "cpu") -> Tensor:
+    """Draw one float32 tensor; its values depend on its name, seed and device alone."""
     # torch's CPU generator reads 32 bits of its seed: name and seed must share them.
-    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
-    drawn = torch.randn(shape, generator=generator)
+    number = zlib.crc32(f"{seed} {name}".encode())
+    generator = torch.Generator(device).manual_seed(number)
+    drawn = torch.randn(shape, generator=generator, device=device)
     if name in (EMBEDDING, LM_HEAD):
         return drawn
     if name.endswith("global_mean"):

@@ -38,6 +38,11 @@ def num_mel_frames(num_samples: int) -> int:
     return max((num_samples - FRAME_SAMPLES) // HOP_SAMPLES + 1, 0)
 
 
+def sample_range(first: int, stop: int) -> slice:
+    """Return the samples that mel frames ``[first, stop)`` depend on."""
+    return slice(first * HOP_SAMPLES, (stop - 1) * HOP_SAMPLES + FRAME_SAMPLES)
+
+
 def num_audio_tokens(num_samples: int) -> int:
     """Return how many tokens (of 80 ms) a recording takes in the prompt."""
     return -(-num_mel_frames(num_samples) // TIME_REDUCTION)

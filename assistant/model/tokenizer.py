@@ -87,12 +87,17 @@ class Tokenizer:
             backend = tokenizers.Tokenizer.from_file(str(file))
         except Exception as error:  # tokenizers raises bare Exception for a bad file
             raise CheckpointError(f"{file} is not a tokenizer: {error}") from error
+        return cls.adopt(backend, vocab_size, str(file))
+
+    @classmethod
+    def adopt(cls, backend: tokenizers.Tokenizer, vocab_size: int, source: str) -> Self:
+        """Use a tokenizer that is in memory; ``source`` names it in errors, as above."""
         greatest = max(backend.get_vocab(with_added_tokens=True).values(), default=0)
         if greatest >= vocab_size:
             raise CheckpointError(
-                f"{file} has id {greatest}, the embedding holds {vocab_size}"
+                f"{source} has id {greatest}, the embedding holds {vocab_size}"
             )
-        control_ids = _find_control_ids(file, backend)
+        control_ids = _find_control_ids(source, backend)
         # `encode_special_tokens` spells out only tokens marked special; the tool tokens
         # of this vocabulary are not. The mark has no other effect here.
         for token in backend.get_added_tokens_decoder().values():
@@ -141,7 +146,7 @@ class Tokenizer:
         return b"".join(map(self.piece, ids)).decode("utf-8", errors="replace")
 
 
-def _find_control_ids(file: Path, backend: tokenizers.Tokenizer) -> TokenIds:
+def _find_control_ids(source: str, backend: tokenizers.Tokenizer) -> TokenIds:
     assert set(get_args(Control)) <= CONTROL_SPELLINGS.keys()
     added = {t.content: i for i, t in backend.get_added_tokens_decoder().items()}
     ids: dict[str, int] = {}
@@ -150,6 +155,6 @@ def _find_control_ids(file: Path, backend: tokenizers.Tokenizer) -> TokenIds:
         if found:
             ids[name] = found[0]
         elif name not in SENSES:
-            raise CheckpointError(f"{file}: token {' or '.join(spellings)} is missing")
+            raise CheckpointError(f"{source}: token {' or '.join(spellings)} is missing")
     image, audio = (ids.pop(name, None) for name in SENSES)
     return TokenIds(image=image, audio=audio, **ids)

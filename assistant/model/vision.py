@@ -7,6 +7,8 @@ nothing of prompts. Parameters are named as in the native checkpoint layout.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -155,6 +157,17 @@ def _pool(x: Tensor) -> Tensor:
     return x.view(batch, rows // 2, 2, cols // 2, 2, size).mean(dim=(2, 4))
 
 
+@dataclass(frozen=True, slots=True)
+class CropGroup:
+    """Crops of one picture that show equally many patches and are encoded together."""
+
+    rows: int
+    """Valid patches from the top."""
+    cols: int
+    crops: tuple[int, ...]
+    """Numbers of the crops: 0 is the global one, the others follow row by row."""
+
+
 class ImageEncoder(nn.Module):
     """Pictures to embeddings of the language model."""
 
@@ -187,6 +200,13 @@ class ImageEncoder(nn.Module):
         needs, crops of one shape go together, and a picture that is its own global crop
         is encoded once. ``encode_plain`` is the same without any of this.
         """
+        encoded: dict[int, Tensor] = {}
+        for group in self.groups(image):
+            encoded |= self.encode_group(image, group)
+        return self.assemble(image, encoded)
+
+    def groups(self, image: PreparedImage, max_crops: int = 64) -> list[CropGroup]:
+        """Return the crops that have to be encoded, up to ``max_crops`` in a group."""
         grid_rows, grid_cols = image.grid
         valid_rows = _per_crop(image.valid_rows, grid_rows, self.patches)
         valid_cols = _per_crop(image.valid_cols, grid_cols, self.patches)
@@ -200,11 +220,21 @@ class ImageEncoder(nn.Module):
             together[shape].append(crop)
         if not shows_itself:
             together[whole].append(0)
-        encoded: dict[int, Tensor] = {}
-        for (rows, cols), crops in together.items():
-            pixels = self._pixels(image, crops)
-            encoded |= zip(crops, self.img_processor(pixels, rows, cols), strict=True)
+        return [
+            CropGroup(rows, cols, tuple(crops[first : first + max_crops]))
+            for (rows, cols), crops in together.items()
+            for first in range(0, len(crops), max_crops)
+        ]
 
+    def encode_group(self, image: PreparedImage, group: CropGroup) -> dict[int, Tensor]:
+        """Encode one group: patches [ceil(rows / 2), ceil(cols / 2), D] by crop."""
+        pixels = self._pixels(image, list(group.crops))
+        patches = self.img_processor(pixels, group.rows, group.cols)
+        return dict(zip(group.crops, patches, strict=True))
+
+    def assemble(self, image: PreparedImage, encoded: Mapping[int, Tensor]) -> Tensor:
+        """Embed a picture whose groups are all encoded: [num_tokens, out_size]."""
+        grid_rows, grid_cols = image.grid
         merged = torch.cat(
             [
                 torch.cat(
@@ -213,7 +243,8 @@ class ImageEncoder(nn.Module):
                 for row in range(grid_rows)
             ]
         )
-        return self._project(merged, encoded[1 if shows_itself else 0])
+        # A picture that is its own global crop has no other.
+        return self._project(merged, encoded.get(0, encoded[1]))
 
     def encode_plain(self, image: PreparedImage) -> Tensor:
         """Embed one picture, each crop whole and by itself: [num_tokens, out_size]."""

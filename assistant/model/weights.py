@@ -9,6 +9,9 @@ value is read.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor
 
 from assistant.errors import CheckpointError
 from assistant.model import tensor_names
@@ -22,18 +25,26 @@ INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 
 
+class Readable(Protocol):
+    """A tensor whose values are there when they are asked for."""
+
+    def read(self) -> Tensor:
+        """Return the values; on the CPU if they come from a file."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """What a folder holds, by native name."""
 
     directory: Path
     config: ModelConfig
-    tensors: dict[str, StoredTensor]
+    tensors: Mapping[str, Readable]
     """Base weights; those that no output depends on are left out."""
     loras: dict[Mode, dict[str, LoraPair]]
     """Factors by the matrix they change; empty for Phi-4-mini."""
 
-    def under(self, prefix: str) -> dict[str, StoredTensor]:
+    def under(self, prefix: str) -> dict[str, Readable]:
         """Return the tensors whose name starts with ``prefix``, by the rest of it."""
         return {
             name.removeprefix(prefix): tensor

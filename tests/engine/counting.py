@@ -12,9 +12,9 @@ ADAPTERS: tuple[Adapter, ...] = ("none", "speech", "vision")
 class Bench:
     """Some sequences and their scheduler."""
 
-    def __init__(self, num_slots: int) -> None:
+    def __init__(self, num_slots: int, shared_chunk_tokens: int | None = None) -> None:
         self.slots: Slots[Sequence] = Slots(num_slots)
-        self.scheduler = Scheduler(self.slots, CHUNK_TOKENS, admission_timeout_s=10.0)
+        self.scheduler = Scheduler(self.slots, CHUNK_TOKENS, 10.0, shared_chunk_tokens)
         self.sequences: list[Sequence] = []
         self.num_ended = 0
 
@@ -66,7 +66,9 @@ class Bench:
     def carry_out(self, step: Step) -> None:
         match step:
             case Encode():
-                step.chunk.is_encoded = True
+                assert isinstance(step.chunk.media, int)
+                step.chunk.media -= 1
+                step.chunk.is_encoded = step.chunk.media == 0
             case Prefill():
                 step.sequence.receive_computed(step.stop)
                 if step.stop == step.sequence.num_tokens:
@@ -140,8 +142,9 @@ def words(num_tokens: int) -> Chunk:
     return text_chunk([1] * num_tokens)
 
 
-def image(num_tokens: int) -> Chunk:
-    return Chunk(kind="image", num_tokens=num_tokens, is_encoded=False)
+def image(num_tokens: int, num_stretches: int = 1) -> Chunk:
+    """Return a picture that takes so many steps to encode."""
+    return Chunk(kind="image", num_tokens=num_tokens, media=num_stretches, is_encoded=False)
 
 
 def replying(

@@ -7,6 +7,7 @@ nothing else; a wrong position, row or rollback changes the reply.
 
 import codecs
 import hashlib
+import math
 from collections.abc import Sequence as Items
 from dataclasses import dataclass, field
 
@@ -74,6 +75,7 @@ class FakeBackend:
     adapters: frozenset[link.Adapter] = frozenset({"none", "speech", "vision"})
     vocab_size: int = VOCAB_SIZE
     vocabulary: Vocabulary = field(default_factory=lambda: VOCABULARY)
+    prefill_tokens_per_s: float = math.inf
     decode_error: Exception | None = None
     calls: list[str] = field(default_factory=list)
     rows: list[list[int]] = field(init=False)

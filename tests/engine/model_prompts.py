@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from torch import Tensor
 
 from assistant.config import EngineConfig
-from assistant.engine.backend import Backend
+from assistant.engine.backend import Backend, PartlyEncoded
 from assistant.engine.core import Engine
 from assistant.wire import link
 
@@ -21,6 +22,15 @@ def speech() -> link.AudioPart:
 
 def photo(max_crops: int = 1) -> link.ImagePart:
     return link.ImagePart((DATA / "webcam_person_a.jpg").read_bytes(), max_crops)
+
+
+def encode_whole(backend: Backend, media: object, adapter: link.Adapter) -> Tensor:
+    """Encode a chunk's media to the end: [N, H]."""
+    media = backend.encode(media, adapter)
+    while isinstance(media, PartlyEncoded):
+        media = backend.encode(media, adapter)
+    assert isinstance(media, Tensor)
+    return media
 
 
 def turn(*parts: link.Part) -> list[link.Part]:

@@ -10,7 +10,15 @@ from assistant.engine.native_backend import NativeBackend
 from assistant.engine.sequence import Sequence
 from assistant.model.phi4 import Phi4Multimodal
 from assistant.wire import link
-from tests.engine.model_prompts import Desk, photo, prompts, reply, speech, turn
+from tests.engine.model_prompts import (
+    Desk,
+    encode_whole,
+    photo,
+    prompts,
+    reply,
+    speech,
+    turn,
+)
 
 CONFIG = EngineConfig(num_slots=3, max_sequence_tokens=1024, prefill_chunk_tokens=64)
 
@@ -31,7 +39,7 @@ def prefill(backend: NativeBackend, slot: int, cuts: list[int]) -> torch.Tensor:
     sequence.append([backend.prepare(part, "vision") for part in parts])
     for chunk in sequence.chunks:
         if not chunk.is_encoded:
-            chunk.media = backend.encode(chunk.media, "vision")
+            chunk.media = encode_whole(backend, chunk.media, "vision")
             chunk.is_encoded = True
     logits = None
     for start, stop in itertools.pairwise([0, *cuts, sequence.num_tokens]):
@@ -82,16 +90,17 @@ def test_a_reply_is_the_same_in_a_full_batch_as_alone(
 
 def test_a_clip_is_projected_as_the_adapter_says(backend: NativeBackend) -> None:
     clip = backend.prepare(speech(), "speech")
-    as_speech = backend.encode(clip.media, "speech")
+    as_speech = encode_whole(backend, clip.media, "speech")
     assert as_speech.shape[0] == clip.num_tokens
-    assert torch.equal(as_speech, backend.encode(clip.media, "none"))
-    assert not torch.allclose(as_speech, backend.encode(clip.media, "vision"))
+    assert torch.equal(as_speech, encode_whole(backend, clip.media, "none"))
+    assert not torch.allclose(as_speech, encode_whole(backend, clip.media, "vision"))
 
 
 def test_media_take_as_many_positions_as_were_counted(backend: NativeBackend) -> None:
     for part in (photo(1), photo(3), speech(), _silence(400), _silence(41 * 16_000)):
         chunk = backend.prepare(part, "vision")
-        assert backend.encode(chunk.media, "vision").shape[0] == chunk.num_tokens
+        embeds = encode_whole(backend, chunk.media, "vision")
+        assert embeds.shape[0] == chunk.num_tokens
 
 
 def _silence(num_samples: int) -> link.AudioPart:

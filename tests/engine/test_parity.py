@@ -25,7 +25,7 @@ from assistant.engine.sequence import Piece
 from assistant.engine.startup import load_backend
 from assistant.model.checkpoint_writer import tiny_config, write_checkpoint
 from assistant.wire import link
-from tests.engine.model_prompts import turn
+from tests.engine.model_prompts import encode_whole, turn
 
 pytestmark = pytest.mark.parity
 
@@ -127,7 +127,8 @@ def read(
     pieces = []
     for chunk in chunks:
         if chunk.media is not None and not chunk.is_encoded:
-            chunk.media, chunk.is_encoded = backend.encode(chunk.media, adapter), True
+            chunk.media = encode_whole(backend, chunk.media, adapter)
+            chunk.is_encoded = True
         pieces.append(Piece(chunk, 0, chunk.num_tokens))
     logits = backend.prefill(adapter, slot, 0, pieces, wants_logits=True)
     assert logits is not None

@@ -1,10 +1,12 @@
 import pytest
 import torch
 
+from assistant.engine.backend import PartlyEncoded
 from assistant.engine.runner import Runner, failure_code
 from assistant.engine.scheduler import Decode, Encode, Prefill
 from assistant.engine.sequence import Chunk, Sequence, text_chunk
 from assistant.errors import MediaError, RequestRefused
+from assistant.wire import link
 from assistant.wire.link import Sampling
 from tests.engine.fakes import FakeBackend
 
@@ -59,6 +61,22 @@ def test_a_decode_step_gives_every_sequence_its_token() -> None:
     assert [owner for owner, _ in tokens] == sequences
     assert backend.calls[-1] == "decode 2"
     assert first.num_computed == 2
+
+
+def test_a_chunk_is_encoded_when_the_backend_has_nothing_left_of_it() -> None:
+    class Slow(FakeBackend):
+        def encode(self, media: object, adapter: link.Adapter) -> object:
+            if isinstance(media, PartlyEncoded):
+                return super().encode(media.state, adapter)
+            return PartlyEncoded(media)
+
+    runner = Runner(Slow())
+    chunk = picture()
+    sequence = a_sequence(chunk)
+    runner.run(Encode(sequence, chunk))
+    assert not chunk.is_encoded
+    runner.run(Encode(sequence, chunk))
+    assert chunk.is_encoded
 
 
 def test_offloading_moves_encoded_media_only() -> None:

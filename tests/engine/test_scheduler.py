@@ -1,4 +1,15 @@
-from assistant.engine.scheduler import MAX_TAIL_RUN, Decode, Encode, Prefill
+import math
+
+import pytest
+
+from assistant.config import EngineConfig
+from assistant.engine.scheduler import (
+    MAX_TAIL_RUN,
+    Decode,
+    Encode,
+    Prefill,
+    shared_chunk_tokens,
+)
 from tests.engine.counting import ADAPTERS, Bench, image, replying, words
 
 # --- steps -----------------------------------------------------------------------------
@@ -19,11 +30,31 @@ def test_a_prompt_is_prefilled_in_bounded_chunks() -> None:
     ]
 
 
+def test_chunks_are_shorter_while_somebody_decodes() -> None:
+    bench = Bench(2, shared_chunk_tokens=4)
+    talking = replying(bench, num_tokens=3)
+    bench.append(bench.open(), words(40))
+    steps = bench.run()
+    sizes = [s.stop - s.start for s in steps if isinstance(s, Prefill)]
+    assert sizes == [4, 4, 16, 16]
+    assert talking.generation is None
+
+
 def test_media_are_encoded_before_the_chunk_that_needs_them() -> None:
     bench = Bench(1)
     bench.append(bench.open(), words(2), image(3), words(1), image(2), words(40))
     kinds = [type(step) for step in bench.run()]
     assert kinds == [Encode, Encode, Prefill, Prefill, Prefill]
+
+
+def test_everybody_decodes_between_two_stretches_of_a_picture() -> None:
+    bench = Bench(2)
+    talking = replying(bench, num_tokens=9)
+    looking = bench.open()
+    bench.append(looking, image(3, num_stretches=4))
+    kinds = [type(bench.step()) for _ in range(8)]
+    assert kinds == [Encode, Decode] * 4
+    assert talking.generation is not None
 
 
 def test_replies_of_one_adapter_decode_together_and_adapters_take_turns() -> None:
@@ -239,3 +270,14 @@ def test_a_removed_sequence_leaves_its_row_and_no_work() -> None:
     bench.scheduler.remove(sequence)
     assert bench.scheduler.next_step() is None
     assert bench.slots.num_free == 1
+
+
+@pytest.mark.parametrize(
+    ("tokens_per_s", "num_tokens"),
+    [(math.inf, 512), (100_000.0, 512), (1000.0, 150), (20.0, 16)],
+)
+def test_as_many_tokens_are_read_beside_replies_as_fit_into_the_bound(
+    tokens_per_s: float, num_tokens: int
+) -> None:
+    config = EngineConfig(prefill_chunk_tokens=512, max_chunk_ms=150.0)
+    assert shared_chunk_tokens(config, tokens_per_s) == num_tokens

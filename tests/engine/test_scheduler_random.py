@@ -1,5 +1,7 @@
 import random
 
+import pytest
+
 from assistant.engine.scheduler import Decode
 from assistant.engine.sequence import Sequence
 from tests.engine.counting import ADAPTERS, Bench, image, is_speculative, words
@@ -12,7 +14,8 @@ def do_something(bench: Bench, draw: random.Random) -> None:
         case 0 | 1 if sequence.generation is None:
             num_tokens = draw.randint(1, 30)
             if sequence.num_tokens + num_tokens < 300:
-                part = image(num_tokens) if draw.random() < 0.3 else words(num_tokens)
+                picture = image(num_tokens, draw.randint(1, 3))
+                part = picture if draw.random() < 0.3 else words(num_tokens)
                 bench.append(sequence, part)
         case 2 | 3 if sequence.generation is None and 0 < sequence.num_tokens < 380:
             guess = draw.random() < 0.4
@@ -39,37 +42,49 @@ def do_something(bench: Bench, draw: random.Random) -> None:
             bench.open(draw.choice(ADAPTERS))
 
 
+# Steps in which somebody with a row and one token to compute may wait: one chunk, and one
+# step of each other adapter before and after it.
+PATIENCE = 1 + 2 * (len(ADAPTERS) - 1)
+
+
+def live_through(seed: int) -> None:
+    """Give random orders between the steps; check every step, and that all work ends."""
+    draw = random.Random(seed)
+    bench = Bench(draw.randint(1, 4))
+    for _ in range(draw.randint(1, 6)):
+        bench.open(draw.choice(ADAPTERS))
+    waited: dict[Sequence, int] = {}
+    num_begun = 0
+    for _ in range(draw.randint(10, 80)):
+        before = sum(s.generation is not None for s in bench.sequences)
+        num_ended = bench.num_ended
+        do_something(bench, draw)
+        now = sum(s.generation is not None for s in bench.sequences)
+        num_begun += now - before + bench.num_ended - num_ended
+        for _ in range(draw.randrange(4)):
+            step = bench.step()
+            done = set(step.sequences) if isinstance(step, Decode) else set()
+            for sequence in bench.sequences:
+                is_ready = sequence.can_decode and bench.slots.get(sequence) is not None
+                is_late = is_ready and not is_speculative(sequence) and sequence not in done
+                waited[sequence] = waited.get(sequence, 0) + 1 if is_late else 0
+                assert waited[sequence] <= PATIENCE, "a token waits too long"
+    # A guess may lack a row that nobody else needs; somebody has to want its reply.
+    for sequence in bench.sequences:
+        bench.promote(sequence)
+    bench.run()
+    assert bench.num_ended == num_begun, "a generation did not end, or ended twice"
+    for sequence in bench.sequences:
+        assert sequence.generation is None
+        assert not sequence.pending, "an append was never answered"
+
+
 def test_random_schedules_keep_the_invariants_and_starve_nobody() -> None:
-    # Steps in which somebody with a row and one token to compute may wait: one chunk,
-    # and one step of each other adapter before and after it.
-    patience = 1 + 2 * (len(ADAPTERS) - 1)
-    for seed in range(300):
-        draw = random.Random(seed)
-        bench = Bench(draw.randint(1, 4))
-        for _ in range(draw.randint(1, 6)):
-            bench.open(draw.choice(ADAPTERS))
-        waited: dict[Sequence, int] = {}
-        num_begun = 0
-        for _ in range(draw.randint(10, 80)):
-            before = sum(s.generation is not None for s in bench.sequences)
-            num_ended = bench.num_ended
-            do_something(bench, draw)
-            now = sum(s.generation is not None for s in bench.sequences)
-            num_begun += now - before + bench.num_ended - num_ended
-            for _ in range(draw.randrange(4)):
-                step = bench.step()
-                done = set(step.sequences) if isinstance(step, Decode) else set()
-                for sequence in bench.sequences:
-                    is_ready = sequence.can_decode and bench.slots.get(sequence) is not None
-                    is_ready &= not is_speculative(sequence)
-                    is_late = is_ready and sequence not in done
-                    waited[sequence] = waited.get(sequence, 0) + 1 if is_late else 0
-                    assert waited[sequence] <= patience, "a token waits too long"
-        # A guess may lack a row that nobody else needs; somebody has to want its reply.
-        for sequence in bench.sequences:
-            bench.promote(sequence)
-        bench.run()
-        assert bench.num_ended == num_begun, "a generation did not end, or ended twice"
-        for sequence in bench.sequences:
-            assert sequence.generation is None
-            assert not sequence.pending, "an append was never answered"
+    for seed in range(1_000):
+        live_through(seed)
+
+
+@pytest.mark.parity
+def test_ten_thousand_random_schedules_do_too() -> None:
+    for seed in range(1_000, 11_000):
+        live_through(seed)

@@ -1,9 +1,12 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
 
 from assistant.config import EngineConfig
+from assistant.engine import startup
+from assistant.engine.native_backend import NativeBackend
 from assistant.engine.startup import (
     choose_device,
     choose_dtype,
@@ -73,3 +76,29 @@ def test_a_model_folder_becomes_a_backend(demo_folder: Path) -> None:
     assert (backend.device, backend.dtype) == ("cpu", "float32")
     assert backend.is_meaningless
     assert backend.adapters == {"none", "speech", "vision"}
+
+
+def test_int8_weights_are_of_our_own_modules_only(demo_folder: Path) -> None:
+    config = EngineConfig(model=str(demo_folder), device="cpu", quantization="int8")
+    assert load_backend(config).dtype == "float32+int8"
+    theirs = dataclasses.replace(config, backend="transformers")
+    with pytest.raises(ConfigError, match=r"int8.*needs engine.backend = 'native'"):
+        load_backend(theirs)
+
+
+def test_fp8_is_refused_where_no_unit_multiplies_it(demo_folder: Path) -> None:
+    config = EngineConfig(model=str(demo_folder), device="cpu", quantization="fp8")
+    with pytest.raises(ConfigError, match=r"'fp8': cpu does not multiply 8-bit floats"):
+        load_backend(config)
+
+
+def test_a_device_that_is_too_small_is_one_clear_line(
+    demo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_small(*arguments: object) -> NativeBackend:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB. More.")
+
+    monkeypatch.setattr(startup, "native_backend", too_small)
+    config = EngineConfig(model=str(demo_folder), device="cpu", num_slots=3)
+    with pytest.raises(ConfigError, match=r"num_slots = 3 does not fit.*out of memory$"):
+        load_backend(config)

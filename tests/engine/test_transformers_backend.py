@@ -12,7 +12,15 @@ from assistant.errors import CheckpointError
 from assistant.model.checkpoint_writer import tiny_config, write_checkpoint
 from assistant.model.config import Layout
 from assistant.wire import link
-from tests.engine.model_prompts import Desk, photo, prompts, reply, speech, turn
+from tests.engine.model_prompts import (
+    Desk,
+    encode_whole,
+    photo,
+    prompts,
+    reply,
+    speech,
+    turn,
+)
 
 pytestmark = pytest.mark.parity
 
@@ -90,8 +98,7 @@ def test_embeddings_agree(backends: tuple[Backend, Backend]) -> None:
             for backend in backends:
                 media = backend.prepare(part, adapter).media
                 with torch.inference_mode():
-                    embeds = backend.encode(media, adapter)
-                assert isinstance(embeds, torch.Tensor)
+                    embeds = encode_whole(backend, media, adapter)
                 found.append(embeds)
             torch.testing.assert_close(*found, atol=1e-4, rtol=1e-4)
 

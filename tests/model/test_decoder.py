@@ -8,7 +8,9 @@ from torch import Tensor
 
 from assistant.model.config import parse_config
 from assistant.model.decoder import Decoder
+from assistant.model.fp8 import Fp8Matrix
 from assistant.model.kv_cache import KVCache
+from assistant.model.linear import Int8Matrix
 from assistant.model.weights import read_checkpoint
 
 
@@ -44,6 +46,26 @@ def test_prefill_in_parts_is_prefill_at_once(decoder: Decoder, checkpoints: Path
     ]
     assert torch.allclose(torch.cat(parts), whole, atol=1e-4)
     assert torch.allclose(cache.keys[:, 0], cache.keys[:, 1], atol=1e-4)
+
+
+@pytest.mark.parametrize("start", [0, 5])
+def test_asking_for_the_last_tokens_only_saves_work_and_changes_nothing(
+    decoder: Decoder, checkpoints: Path, start: int
+) -> None:
+    embeds = decoder.embed(drawn_ids(20))
+    outs, caches = [], []
+    for num_wanted in (None, 2, 1, 0):
+        cache = new_cache(checkpoints)
+        if start:
+            decoder.prefill(embeds[:start], cache, 1, 0)
+        outs.append(decoder.prefill(embeds[start:], cache, 1, start, num_wanted))
+        caches.append(cache)
+    assert [len(out) for out in outs] == [20 - start, 2, 1, 0]
+    for out, cache in zip(outs[1:], caches[1:], strict=True):
+        expected = outs[0][20 - start - len(out) :]
+        torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
+        assert torch.equal(cache.keys, caches[0].keys)
+        assert torch.equal(cache.values, caches[0].values)
 
 
 def test_a_ragged_batch_decodes_like_each_row_alone(
@@ -121,5 +143,61 @@ def test_an_untied_head_is_used(checkpoints: Path) -> None:
     )
     decoder = Decoder(config).requires_grad_(False)
     assert decoder.lm_head is not None
+    torch.nn.init.normal_(decoder.lm_head.weight)
     hidden = torch.ones(96)
     assert torch.allclose(decoder.logits(hidden), decoder.lm_head.weight.sum(1), atol=1e-4)
+
+
+def test_matrices_stored_transposed_compute_the_same(
+    decoder: Decoder, checkpoints: Path
+) -> None:
+    turned = copy.deepcopy(decoder)
+    turned.favour_single_rows()
+    ids = drawn_ids(9)
+    out = [
+        model.logits(model.prefill(model.embed(ids), new_cache(checkpoints), 0, 0))
+        for model in (decoder, turned)
+    ]
+    torch.testing.assert_close(out[0], out[1], atol=1e-5, rtol=1e-5)
+
+
+def test_a_cache_of_another_type_gives_nearly_the_same(
+    decoder: Decoder, checkpoints: Path
+) -> None:
+    short = copy.deepcopy(decoder).to(torch.bfloat16)
+    cache, exact = new_cache(checkpoints), new_cache(checkpoints)
+    ids, slots, positions = drawn_ids(9), torch.tensor([0]), torch.tensor([9])
+    decoder.prefill(decoder.embed(ids), cache, 0, 0)
+    decoder.prefill(decoder.embed(ids), exact, 0, 0)
+    mixed = short.logits(short.decode(short.embed(ids[:1]), cache, slots, positions))
+    alone = decoder.logits(decoder.decode(decoder.embed(ids[:1]), exact, slots, positions))
+    assert cache.keys.dtype == torch.float32
+    assert (mixed - alone).square().mean().sqrt() < 0.02 * alone.std()
+
+
+@pytest.mark.parametrize("num_rows", [1, 3])
+@pytest.mark.parametrize(
+    ("kind", "times", "share"), [(Int8Matrix, 3, 0.15), (Fp8Matrix, 10, 0.5)]
+)
+def test_eight_bits_move_logits_by_at_most_so_many_times_what_bfloat16_does(
+    decoder: Decoder,
+    checkpoints: Path,
+    num_rows: int,
+    kind: type[Int8Matrix] | type[Fp8Matrix],
+    times: int,
+    share: float,
+) -> None:
+    rounded = copy.deepcopy(decoder)
+    rounded.quantize(kind)
+    out = []
+    for model in (decoder, rounded, copy.deepcopy(decoder).to(torch.bfloat16)):
+        cache, ids = new_cache(checkpoints), drawn_ids(30)
+        for slot in range(num_rows):
+            model.prefill(model.embed(ids), cache, slot, 0)
+        slots, positions = torch.arange(num_rows), torch.full((num_rows,), 30)
+        embeds = model.embed(drawn_ids(num_rows, seed=1))
+        out.append(model.logits(model.decode(embeds, cache, slots, positions)))
+    exact, short, bfloat16 = out
+    error, usual = ((exact - other).square().mean().sqrt() for other in (short, bfloat16))
+    assert 0 < error < times * usual
+    assert error < share * exact.std()

@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from assistant.engine.encoding import (
+    CROPS_PER_STEP,
+    Hearing,
+    Sight,
+    begin_hearing,
+    begin_sight,
+    hear,
+    see,
+)
+from assistant.engine.prompt_parts import Clip, Picture
+from assistant.errors import MediaError
+from assistant.model.features import log_mel
+from assistant.model.images import prepare_image
+from assistant.model.phi4 import Phi4Multimodal
+
+RATE_HZ = 16_000
+
+
+@pytest.fixture(scope="module")
+def model(demo_folder: Path) -> Phi4Multimodal:
+    return Phi4Multimodal.load(demo_folder, device="cpu", dtype=torch.float32)
+
+
+def noise(height: int, width: int) -> Picture:
+    pixels = np.random.default_rng(1).integers(0, 256, (9, 11, 3), np.uint8)
+    rgb = np.asarray(PIL.Image.fromarray(pixels).resize((width, height)))
+    return Picture(rgb, max_crops=4)
+
+
+@pytest.mark.parametrize("size", [(224, 224), (150, 400), (430, 420)])
+@torch.inference_mode()
+def test_a_picture_seen_crop_by_crop_is_the_picture_seen_at_once(
+    model: Phi4Multimodal, size: tuple[int, int]
+) -> None:
+    encoder, vision = model.image_encoder, model.config.vision
+    assert encoder is not None
+    assert vision is not None
+    picture = noise(*size)
+    state: Sight | torch.Tensor = begin_sight(picture, encoder, vision)
+    num_steps = 0
+    while isinstance(state, Sight):
+        assert len(state.left[0].crops) <= CROPS_PER_STEP["cpu"]
+        state = see(state, encoder)
+        num_steps += 1
+    image = prepare_image(picture.rgb, 4, vision.image_size, vision.patch_size)
+    rows, cols = image.grid
+    assert num_steps == (1 if rows * cols == 1 else 1 + rows * cols)
+    torch.testing.assert_close(state, encoder(image), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("duration_s", [0.5, 40.05, 83.0])
+@torch.inference_mode()
+def test_a_recording_heard_window_by_window_is_the_one_heard_at_once(
+    model: Phi4Multimodal, duration_s: float
+) -> None:
+    encoder = model.audio_encoder
+    assert encoder is not None
+    generator = np.random.default_rng(2)
+    samples = 0.1 * generator.standard_normal(int(duration_s * RATE_HZ))
+    clip = Clip(samples.astype(np.float32))
+    state: Hearing | torch.Tensor = begin_hearing(clip, encoder)
+    num_steps = 0
+    while isinstance(state, Hearing):
+        state = hear(state, encoder, "speech")
+        num_steps += 1
+    assert num_steps == -(-int(duration_s * 1000) // 40_015)
+    at_once = encoder(torch.from_numpy(log_mel(clip.samples)), "speech")
+    torch.testing.assert_close(state, at_once, atol=1e-5, rtol=1e-5)
+
+
+@torch.inference_mode()
+def test_a_stretch_that_failed_can_be_tried_again(model: Phi4Multimodal) -> None:
+    encoder = model.audio_encoder
+    assert encoder is not None
+    samples = np.zeros(41 * RATE_HZ, np.float32)
+    state = hear(begin_hearing(Clip(samples), encoder), encoder, "speech")
+    assert isinstance(state, Hearing)
+    samples[-8000] = np.nan
+    with pytest.raises(MediaError, match="not within"):
+        hear(state, encoder, "speech")
+    samples[-8000] = 0.0
+    assert isinstance(hear(state, encoder, "speech"), torch.Tensor)
