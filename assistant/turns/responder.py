@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from assistant.config import Config
-from assistant.turns import prompt
+from assistant.turns import prompt, tasks
 from assistant.turns.actions import Action, Send, Tell
 from assistant.turns.conversation import Conversation, Item, Text
 from assistant.turns.mirror import Mirror
 from assistant.turns.reply import Reply
+from assistant.turns.tasks import Task
 from assistant.turns.timeline import Timeline
 from assistant.wire import link, server_events as wire
 from assistant.wire.refusals import EventRefused
@@ -38,6 +39,7 @@ class Request:
     metadata: dict[str, str] | None = None
     items: list[Item] | None = None
     """Context instead of the conversation, or None."""
+    task: Task = tasks.ASSISTANT
     frames: list[dict[str, Any]] = field(default_factory=list)
     """Every frame that was offered to the turn, for the vendor key."""
     timeline: Timeline = field(default_factory=Timeline)
@@ -308,6 +310,7 @@ class Responder:
             self._mirror.receive_reply(len(running.token_ids))
             running.item.status = "completed" if ending == "completed" else "incomplete"
         vendor = {"frames": running.request.frames, "timeline": timeline.to_wire()}
+        vendor |= tasks.fields(running.request.task, running.reply.text)
         self._emit_events(running.reply.close(ending, details, usage, vendor), timeline)
 
     def _emit_orders(self, orders: list[link.Order]) -> None:

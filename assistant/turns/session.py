@@ -20,7 +20,7 @@ from typing import Any
 from msgspec import UNSET
 
 from assistant.config import Config
-from assistant.turns import input_items, settings as session_settings
+from assistant.turns import input_items, settings as session_settings, tasks
 from assistant.turns.actions import Action, Hang, ResetVad, Send, SetInputFormat, Tell
 from assistant.turns.clock import FrameClock
 from assistant.turns.conversation import Audio, Conversation, Item, Text
@@ -149,7 +149,8 @@ class Session:
         """Carry out a client event. Sound comes by ``receive_audio`` instead."""
         match event:
             case client.SessionUpdate():
-                self._update(event)
+                self.configure(event.session)
+                self._send(wire.SessionUpdated(session=self._session_object()))
             case client.InputAudioCommit():
                 self._commit_by_client(now)
             case client.InputAudioClear():
@@ -275,13 +276,16 @@ class Session:
             context = [self._context_item(entry) for entry in params.input or []]
         elif now is not None:
             self._pair_words(now)
+        read = self._conversation.items if context is None else context
+        alone = tasks.context(settings.task, read)
         turn, self._turn = self._turn, Turn()
         return Request(
-            instructions=settings.instructions,
+            instructions="" if alone else settings.instructions,
             max_output_tokens=settings.max_output_tokens,
             truncation=settings.truncation,
             metadata=params.metadata or None,
-            items=context,
+            items=alone or context,
+            task=settings.task if alone else tasks.ASSISTANT,
             frames=turn.frames,
             timeline=turn.timeline,
         )
@@ -314,15 +318,15 @@ class Session:
             request, self._queued = self._queued, None
             self._responder.start(request, now)
 
-    def _update(self, event: client.SessionUpdate) -> None:
+    def configure(self, patch: client.SessionPatch) -> None:
+        """Change the settings without telling the client; raises EventRefused."""
         before = self.settings
-        self.settings = session_settings.updated(before, event.session)
+        self.settings = session_settings.updated(before, patch)
         if self.settings.input_format != before.input_format:
             self._actions.append(SetInputFormat(self.settings.input_format))
         if (self.settings.turn_detection is None) != (before.turn_detection is None):
             self._forget_speech()
         self._buffer.configure(self.settings.effective_endpointing)
-        self._send(wire.SessionUpdated(session=self._session_object()))
 
     def _expire(self) -> None:
         minutes = self._config.server.session_max_s / 60
