@@ -10,10 +10,10 @@ import sys
 from collections.abc import Sequence
 
 from assistant import __version__
-from assistant.cli import config, doctor, model, serve, talk
+from assistant.cli import ask, config, doctor, model, serve, talk
 from assistant.errors import AssistantError
 
-COMMANDS = (serve, talk, model, doctor, config)
+COMMANDS = (serve, talk, ask, model, doctor, config)
 
 
 def build_parser() -> argparse.ArgumentParser:
