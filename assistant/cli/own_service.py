@@ -32,7 +32,7 @@ def running(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
     key = secrets.token_hex(24)
     command = [sys.executable, "-m", "assistant", "serve", "--host", "127.0.0.1"]
     process = subprocess.Popen(
-        [*command, "--port", "0", *arguments],
+        [*command, "--port", "0", "--log-level", "WARNING", *arguments],
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         env={**os.environ, API_KEYS_VARIABLE: key},
