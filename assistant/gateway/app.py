@@ -33,6 +33,8 @@ _PAGE_HEADERS = {
     "cache-control": "no-cache",
 }
 
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
 
 class _HeadersOnEverything:
     """Add the page's headers to every HTTP answer."""
@@ -66,6 +68,7 @@ def build(service: Service) -> ASGIApp:
             Route("/v1/realtime/client_secrets", endpoints.client_secret, methods=["POST"]),
             Route("/v1/chat/completions", chat.completions, methods=["POST"]),
             WebSocketRoute("/v1/realtime", realtime),
+            Route("/v1/{rest:path}", endpoints.unknown, methods=_METHODS),
             Mount("/", StaticFiles(directory=web_directory(), html=True)),
         ],
     )

@@ -56,3 +56,8 @@ async def client_secret(request: Request) -> Response:
         {"value": value, "expires_at": secret.expires_at, "session": session},
         headers={"Cache-Control": "no-store"},
     )
+
+
+async def unknown(request: Request) -> Response:
+    """Whatever else there is not under ``/v1/``, in the words of the protocol."""
+    return http.refusal("unknown_url", f"{request.method} is not served at this path.")

@@ -23,6 +23,7 @@ _STATUS = {
     "invalid_api_key": 401,
     "origin_not_allowed": 403,
     "model_not_found": 404,
+    "unknown_url": 404,
     "request_timeout": 408,
     "request_too_large": 413,
     "rate_limit_exceeded": 429,

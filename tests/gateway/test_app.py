@@ -60,12 +60,6 @@ def test_ready_means_that_a_turn_would_be_answered_now(
     assert client.get("/ready").status_code == 503
 
 
-def test_the_model_is_listed_as_stock_clients_expect(client: TestClient) -> None:
-    listed = client.get("/v1/models").json()
-    assert listed["object"] == "list"
-    assert [model["id"] for model in listed["data"]] == ["fake"]
-
-
 @pytest.mark.parametrize("path", ["/", "/health", "/v1/models", "/nothing"])
 def test_every_answer_forbids_what_the_page_does_not_need(
     client: TestClient, path: str

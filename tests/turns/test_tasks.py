@@ -142,9 +142,7 @@ def test_a_typed_question_is_answered_as_always_whatever_the_task() -> None:
     created = {"type": "conversation.item.create", "item": item}
     bench.client(client.decode(msgspec.json.encode(created)))
     bench.client(client.ResponseCreate())
-    assert prompt_of(bench) == (
-        "<system> Be short. <end> <user> Hello <end> <assistant>"
-    )
+    assert prompt_of(bench) == ("<system> Be short. <end> <user> Hello <end> <assistant>")
 
 
 def test_the_task_of_a_session_is_echoed_and_can_be_taken_back() -> None:

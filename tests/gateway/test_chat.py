@@ -1,0 +1,451 @@
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assistant.config import Config, EngineConfig, LimitsConfig, ServerConfig
+from assistant.gateway import app
+from assistant.gateway.engine_client import EngineClient
+from assistant.gateway.service import Service
+from assistant.wire import link
+from assistant.wire.client_events import SessionPatch
+from tests.gateway.asgi import Exchange
+from tests.gateway.fakes import FakeEngine, finished, run
+from tests.turns.harness import shown
+
+PATH = "/v1/chat/completions"
+DATA = Path(__file__).parents[1] / "data"
+
+
+class Place:
+    """A service with an engine by hand."""
+
+    def __init__(self, engine: FakeEngine, service: Service) -> None:
+        self.engine = engine
+        self.service = service
+        self.app = app.build(service)
+
+    def ask(self, content: Any = "Hello", **keys: Any) -> Exchange:
+        messages = [{"role": "user", "content": content}]
+        return self.post({"model": "fake", "messages": messages, **keys})
+
+    def post(self, body: dict[str, Any] | bytes, **keys: Any) -> Exchange:
+        return Exchange(self.app, PATH, body, **keys)
+
+    async def generate(self, count: int = 1) -> link.Generate:
+        """Wait for that many replies to be asked for; return the newest."""
+        return (await self.engine.wait_for(link.Generate, count))[-1]
+
+    async def is_idle(self) -> None:
+        """Wait until nothing is held for anybody."""
+        await self.engine.wait_for(link.Close, len(self.engine.of(link.Open)))
+        assert self.service.num_requests == 0
+
+
+@asynccontextmanager
+async def place(
+    folder: Path,
+    keys: tuple[str, ...] = (),
+    engine: EngineConfig | None = None,
+    limits: LimitsConfig | None = None,
+    **server: Any,
+) -> AsyncIterator[Place]:
+    config = Config(
+        server=ServerConfig(**server),
+        engine=engine or EngineConfig(),
+        limits=limits or LimitsConfig(),
+    )
+    async with FakeEngine(folder / "engine.sock") as fake:
+        client = EngineClient()
+        await client.connect(fake.path, 5)
+        try:
+            yield Place(fake, Service(config, client, keys, "fake"))
+        finally:
+            client.disconnect()
+
+
+def error_of(exchange: Exchange, told: dict[str, Any]) -> tuple[int, str]:
+    return exchange.status, told["error"]["code"]
+
+
+# --- answers -----------------------------------------------------------------------------
+
+
+def test_a_question_is_answered_at_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path) as here, here.ask(max_tokens=9) as asked:
+            generate = await here.generate()
+            assert generate.sampling.max_tokens == 9
+            here.engine.answer(generate, "A red ", "cup.")
+            told = await asked.answer()
+            assert asked.status == 200
+            assert told["model"] == "fake"
+            assert told["choices"][0]["message"]["content"] == "A red cup."
+            assert told["choices"][0]["finish_reason"] == "stop"
+            assert told["usage"]["total_tokens"] == 12
+            await here.is_idle()
+
+    run(scenario())
+
+
+def test_a_stream_has_the_role_the_words_the_end_and_the_usage(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        options = {"stream": True, "stream_options": {"include_usage": True}}
+        async with place(tmp_path) as here, here.ask(**options) as asked:
+            here.engine.answer(await here.generate(), "A red ", "cup.")
+            await asked.task
+            assert asked.headers["content-type"].startswith("text/event-stream")
+            *chunks, usage, done = asked.events()
+            assert done == "[DONE]"
+            deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
+            assert deltas == [
+                {"role": "assistant", "content": ""},
+                {"content": "A red "},
+                {"content": "cup."},
+                {},
+            ]
+            reasons = [chunk["choices"][0]["finish_reason"] for chunk in chunks]
+            assert reasons == [None, None, None, "stop"]
+            assert all(chunk["usage"] is None for chunk in chunks)
+            assert usage["choices"] == []
+            assert usage["usage"]["completion_tokens"] == 2
+            assert len({chunk["id"] for chunk in [*chunks, usage]}) == 1
+            await here.is_idle()
+
+    run(scenario())
+
+
+def test_words_leave_as_they_come_and_usage_only_when_asked_for(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path) as here, here.ask(stream=True) as asked:
+            generate = await here.generate()
+            here.engine.say(link.Token(generate.sequence, 1, [1], "A red "))
+            await asked.until(b"A red ")
+            assert not asked.is_complete
+            here.engine.say(finished(generate))
+            await asked.task
+            assert asked.events()[-1] == "[DONE]"
+            assert b"usage" not in asked.body
+
+    run(scenario())
+
+
+def test_a_stop_string_ends_the_answer_and_the_generation(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path) as here, here.ask(stop="END") as asked:
+            generate = await here.generate()
+            for word in ("One E", "ND", " two"):
+                here.engine.say(link.Token(generate.sequence, 1, [1], word))
+            told = await asked.answer()
+            assert told["choices"][0]["message"]["content"] == "One "
+            assert told["choices"][0]["finish_reason"] == "stop"
+            await here.is_idle()
+
+    run(scenario())
+
+
+def test_pictures_and_recordings_reach_the_engine(tmp_path: Path) -> None:
+    def encoded(name: str) -> str:
+        return base64.b64encode((DATA / name).read_bytes()).decode()
+
+    async def scenario() -> None:
+        sound = {"data": encoded("google_today.wav"), "format": "wav"}
+        url = "data:image/jpeg;base64," + encoded("bottles.jpg")
+        content = [
+            {"type": "image_url", "image_url": {"url": url}},
+            {"type": "input_audio", "input_audio": sound},
+        ]
+        async with place(tmp_path) as here, here.ask(content) as asked:
+            generate = await here.generate()
+            parts = [p for append in here.engine.of(link.Append) for p in append.parts]
+            (picture,) = (part for part in parts if isinstance(part, link.ImagePart))
+            (clip,) = (part for part in parts if isinstance(part, link.AudioPart))
+            assert picture.data == (DATA / "bottles.jpg").read_bytes()
+            assert abs(len(clip.samples) / 4 / 16_000 - 0.591) < 0.01
+            assert here.engine.of(link.Open)[0].adapter == "vision"
+            here.engine.answer(generate, "Yes.")
+            await asked.answer()
+
+    run(scenario())
+
+
+def test_a_task_answers_with_its_parts(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        data = base64.b64encode((DATA / "google_today.wav").read_bytes()).decode()
+        sound = {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+        task = {"type": "transcribe_translate", "language": "German"}
+        keys = {"assistant": {"task": task}}
+        async with place(tmp_path) as here, here.ask([sound], **keys) as asked:
+            generate = await here.generate()
+            words = [
+                part
+                for append in here.engine.of(link.Append)
+                for part in append.parts
+                if not isinstance(part, link.AudioPart)
+            ]
+            assert shown(words).startswith("<user> Transcribe the audio to text, and then")
+            here.engine.answer(generate, "Today<sep>", "Heute")
+            told = await asked.answer()
+            assert told["assistant"]["transcript"] == "Today"
+            assert told["assistant"]["translation"] == "Heute"
+
+    run(scenario())
+
+
+# --- refusals ----------------------------------------------------------------------------
+
+
+def test_who_has_no_key_is_told_how_to_show_one(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path, keys=("k",)) as here:
+            async with here.ask() as asked:
+                assert error_of(asked, await asked.answer()) == (401, "invalid_api_key")
+                assert asked.headers["www-authenticate"] == "Bearer"
+            issued, _ = here.service.secrets.issue(SessionPatch(), 60, 0)
+            key = {"authorization": f"Bearer {issued}"}
+            async with here.post({}, headers=key) as asked:
+                assert error_of(asked, await asked.answer()) == (401, "invalid_api_key")
+            key = {"authorization": "Bearer k"}
+            async with here.post({}, headers=key) as asked:
+                await asked.answer()
+                assert asked.status == 400
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"{", 400, "invalid_json"),
+        (b"", 400, "invalid_json"),
+        ({"model": "gpt-9", "messages": []}, 404, "model_not_found"),
+        ({"model": "fake", "messages": []}, 400, "invalid_value"),
+        ({"model": "fake", "messages": [{"role": "user", "content": ""}]}, 400, "empty_prompt"),
+        (b" " * 65_537, 413, "request_too_large"),
+    ],
+)  # fmt: skip
+def test_bad_requests_are_refused_and_leave_nothing_behind(
+    tmp_path: Path, body: Any, status: int, code: str
+) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path, max_message_bytes=65_536) as here:
+            async with here.post(body) as asked:
+                assert error_of(asked, await asked.answer()) == (status, code)
+            assert here.service.num_requests == 0
+            assert here.engine.orders == []
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("part", "code"),
+    [
+        (
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJDRA=="}},
+            "unsupported_image_type",
+        ),
+        (
+            {"type": "input_audio", "input_audio": {"data": "QUJDRA==", "format": "wav"}},
+            "unsupported_audio_type",
+        ),
+    ],
+)
+def test_what_is_no_picture_and_no_recording_is_refused(
+    tmp_path: Path, part: dict[str, Any], code: str
+) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path) as here, here.ask([part]) as asked:
+            assert error_of(asked, await asked.answer()) == (400, code)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("context_length_exceeded", 400),
+        ("no_free_slot", 503),
+        ("too_many_sequences", 503),
+        ("internal_error", 500),
+    ],
+)
+def test_what_the_engine_refuses_has_a_status_of_its_own(
+    tmp_path: Path, code: str, status: int
+) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path) as here, here.ask(stream=True) as asked:
+            generate = await here.generate()
+            here.engine.say(
+                link.Failed(
+                    sequence=generate.sequence, generation=1, code=code, message="no"
+                )
+            )
+            assert error_of(asked, await asked.answer()) == (status, code)
+            assert ("retry-after" in asked.headers) == (status == 503)
+            await here.is_idle()
+
+    run(scenario())
+
+
+def test_a_failure_after_the_first_word_is_told_in_the_stream(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path) as here, here.ask(stream=True) as asked:
+            generate = await here.generate()
+            here.engine.say(link.Token(generate.sequence, 1, [1], "A red "))
+            await asked.until(b"A red ")
+            here.engine.hang_up()
+            await asked.task
+            assert asked.status == 200
+            assert asked.events()[-1]["error"]["code"] == "engine_gone"
+            assert asked.is_complete
+            assert here.service.num_requests == 0
+
+    run(scenario())
+
+
+def test_one_more_than_the_bound_is_told_to_come_back(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path, max_requests=1) as here, here.ask() as first:
+            generate = await here.generate()
+            async with here.ask() as second:
+                told = await second.answer()
+                assert error_of(second, told) == (429, "rate_limit_exceeded")
+                assert told["error"]["type"] == "rate_limit_error"
+                assert second.headers["retry-after"] == "1"
+            here.engine.answer(generate, "Yes.")
+            await first.answer()
+            async with here.ask() as third:
+                here.engine.answer(await here.generate(2), "Yes.")
+                await third.answer()
+                assert third.status == 200
+
+    run(scenario())
+
+
+def test_without_an_engine_and_while_draining_nobody_is_let_in(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path) as here:
+            here.service.is_draining = True
+            async with here.ask() as asked:
+                assert error_of(asked, await asked.answer()) == (
+                    503,
+                    "server_shutting_down",
+                )
+            here.service.is_draining = False
+            here.service.engine.ready = None
+            async with here.ask() as asked:
+                assert error_of(asked, await asked.answer()) == (503, "engine_gone")
+
+    run(scenario())
+
+
+# --- clients that leave, and time --------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_leaves_ends_the_generation(tmp_path: Path, stream: bool) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path) as here, here.ask(stream=stream) as asked:
+            await here.generate()
+            asked.leave()
+            await asked.task
+            await here.is_idle()
+
+    run(scenario())
+
+
+def test_a_client_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path, send_deadline_s=0.1) as here:
+            async with here.ask(stream=True) as asked:
+                asked.is_reading = False
+                generate = await here.generate()
+                here.engine.say(link.Token(generate.sequence, 1, [1], "A red "))
+                await asked.task
+                assert asked.num_aborted == 1
+                await here.is_idle()
+
+    run(scenario())
+
+
+def test_an_answer_must_begin_and_end_in_time(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        engine = EngineConfig(admission_timeout_s=0.1)
+        async with place(tmp_path, engine=engine) as here, here.ask() as asked:
+            assert error_of(asked, await asked.answer()) == (503, "server_overloaded")
+            await here.is_idle()
+
+    run(scenario())
+
+
+def test_an_answer_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path, completion_max_s=0.1) as here, here.ask() as asked:
+            generate = await here.generate()
+            here.engine.say(link.Admitted(generate.sequence, 1))
+            assert error_of(asked, await asked.answer()) == (504, "completion_timeout")
+            await here.is_idle()
+
+    run(scenario())
+
+
+def test_a_body_must_arrive_in_time_and_may_stop_coming(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path, request_body_s=0.1) as here:
+            async with here.post(b"{", is_whole=False) as asked:
+                assert error_of(asked, await asked.answer()) == (408, "request_timeout")
+            async with here.post(b"{", is_whole=False) as asked:
+                asked.leave()
+                await asked.task
+            assert here.service.num_requests == 0
+
+    run(scenario())
+
+
+def test_many_at_once_get_their_own_answers(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path) as here:
+
+            async def one(number: int) -> None:
+                async with here.ask(f"Question {number}") as asked:
+                    told = await asked.answer()
+                    content = told["choices"][0]["message"]["content"]
+                    assert content == f"to Question {number}"
+
+            async def answer_all() -> None:
+                for number in range(8):
+                    generate = (await here.engine.wait_for(link.Generate, number + 1))[
+                        number
+                    ]
+                    (words,) = (
+                        part.text
+                        for append in here.engine.of(link.Append)
+                        for part in append.parts
+                        if append.sequence == generate.sequence
+                        and isinstance(part, link.TextPart)
+                    )
+                    here.engine.answer(generate, "to ", words)
+
+            await asyncio.gather(answer_all(), *(one(number) for number in range(8)))
+            await here.is_idle()
+
+    run(scenario())
+
+
+def test_nothing_a_user_said_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path) as here, here.ask("my secret") as asked:
+            here.engine.answer(await here.generate(), "their secret")
+            assert "their secret" in json.dumps(await asked.answer())
+
+    caplog.set_level("DEBUG", logger="assistant")
+    run(scenario())
+    assert "tokens after" in caplog.text
+    assert "secret" not in caplog.text
