@@ -1,4 +1,4 @@
-"""One HTTP request to an application, by hand: what it sends, and a client that may leave."""
+"""One HTTP request to an application, by hand, with a client that may leave."""
 
 import asyncio
 import json

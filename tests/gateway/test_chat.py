@@ -218,6 +218,9 @@ def test_who_has_no_key_is_told_how_to_show_one(tmp_path: Path) -> None:
     run(scenario())
 
 
+WORDLESS = {"model": "fake", "messages": [{"role": "user", "content": ""}]}
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
@@ -225,7 +228,7 @@ def test_who_has_no_key_is_told_how_to_show_one(tmp_path: Path) -> None:
         (b"", 400, "invalid_json"),
         ({"model": "gpt-9", "messages": []}, 404, "model_not_found"),
         ({"model": "fake", "messages": []}, 400, "invalid_value"),
-        ({"model": "fake", "messages": [{"role": "user", "content": ""}]}, 400, "empty_prompt"),
+        (WORDLESS, 400, "empty_prompt"),
         (b" " * 65_537, 413, "request_too_large"),
     ],
 )  # fmt: skip
@@ -361,14 +364,16 @@ def test_a_client_that_leaves_ends_the_generation(tmp_path: Path, stream: bool) 
 
 def test_a_client_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with place(tmp_path, send_deadline_s=0.1) as here:
-            async with here.ask(stream=True) as asked:
-                asked.is_reading = False
-                generate = await here.generate()
-                here.engine.say(link.Token(generate.sequence, 1, [1], "A red "))
-                await asked.task
-                assert asked.num_aborted == 1
-                await here.is_idle()
+        async with (
+            place(tmp_path, send_deadline_s=0.1) as here,
+            here.ask(stream=True) as asked,
+        ):
+            asked.is_reading = False
+            generate = await here.generate()
+            here.engine.say(link.Token(generate.sequence, 1, [1], "A red "))
+            await asked.task
+            assert asked.num_aborted == 1
+            await here.is_idle()
 
     run(scenario())
 

@@ -42,6 +42,7 @@ def said(role: str, *content: Any, **keys: Any) -> dict[str, Any]:
     return {"role": role, "content": content[0] if plain else list(content), **keys}
 
 
+CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 HELLO = said("user", "Hello")
 
 
@@ -93,10 +94,9 @@ def test_a_developer_is_a_system_and_replaces_the_house_rules() -> None:
 
 
 def test_what_was_called_and_what_came_of_it_are_read() -> None:
-    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     question = read(
         HELLO,
-        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
         said("tool", "7", tool_call_id="c1"),
     )
     assert prompt_of(question).endswith(
@@ -123,7 +123,7 @@ def test_what_was_called_and_what_came_of_it_are_read() -> None:
             "messages[0].content[0]",
         ),
         (
-            [said("user", "x", tool_calls=[{"id": "c", "function": {"name": "f", "arguments": ""}}])],
+            [said("user", "x", tool_calls=[CALL])],
             "invalid_value",
             "messages[0].tool_calls",
         ),

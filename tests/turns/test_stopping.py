@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given, strategies
 
@@ -37,7 +39,7 @@ def test_how_the_text_is_cut_into_tokens_does_not_matter(
     text: str, cuts: list[int], stops: list[str]
 ) -> None:
     places = sorted({0, len(text), *(min(cut, len(text)) for cut in cuts)})
-    pieces = [text[a:b] for a, b in zip(places, places[1:], strict=False)]
+    pieces = [text[a:b] for a, b in itertools.pairwise(places)]
     out, is_stopped = shown(stops, *pieces)
     assert is_stopped == any(stop in text for stop in stops)
     seen = "".join(out)
