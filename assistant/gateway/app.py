@@ -96,6 +96,7 @@ async def _health(request: Request) -> JSONResponse:
             "is_meaningless": None if ready is None else ready.is_meaningless,
             "engine": engine,
             "sessions": len(service.calls),
+            "requests": service.num_requests,
         }
     )
 

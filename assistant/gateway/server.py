@@ -53,7 +53,7 @@ async def _serve(
     config: Config, listener: socket.socket, announce: Callable[[str], None]
 ) -> int:
     client = EngineClient()
-    engine = EngineProcess(config.engine, client)
+    engine = EngineProcess(config.engine, client, config.log.level)
     service = Service(config, client, configuration.api_keys(), _model_name(config))
     server = _Server(_uvicorn_config(config, service), service)
     starting = asyncio.create_task(engine.start())

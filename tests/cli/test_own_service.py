@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from assistant.cli import own_service
 from assistant.cli.own_service import running
 from assistant.config import API_KEYS_VARIABLE
 from assistant.errors import CommandError
@@ -33,7 +32,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         assert command[:4] == [sys.executable, "-m", "assistant", "serve"]
         return popen([sys.executable, str(script), *command[4:]], **keys)
 
-    monkeypatch.setattr(own_service.subprocess, "Popen", start)
+    monkeypatch.setattr(subprocess, "Popen", start)
 
 
 def test_a_service_of_ones_own_lives_as_long_as_it_is_used(tmp_path: Path) -> None:

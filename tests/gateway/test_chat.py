@@ -182,7 +182,7 @@ def test_a_task_answers_with_its_parts(tmp_path: Path) -> None:
         keys = {"assistant": {"task": task}}
         async with place(tmp_path) as here, here.ask([sound], **keys) as asked:
             generate = await here.generate()
-            words = [
+            words: list[link.Part] = [
                 part
                 for append in here.engine.of(link.Append)
                 for part in append.parts
