@@ -114,3 +114,18 @@ def test_a_question_from_the_command_line_is_answered_by_a_service_of_its_own(
     assert done.returncode == 0
     assert done.stdout.strip()
     assert done.stderr == ""
+
+
+def test_an_answer_that_has_begun_ends_well_when_the_service_is_told_to_stop(
+    arguments: tuple[str, ...],
+) -> None:
+    with running(*arguments) as service:
+        sock = streaming(service, max_tokens=300)
+        service.process.terminate()
+        received = b""
+        with sock:
+            while data := sock.recv(2**16):
+                received += data
+        assert b"data: [DONE]" in received
+        assert service.process.wait(timeout=20) == 0
+        service.stop()  # which closes its pipes
