@@ -96,8 +96,11 @@ class Chat:
 
     def open(self, admission_s: float) -> asyncio.TimerHandle:
         """Order the reply; the handle is that of its admission timeout."""
-        self._engine.subscribe(self)
-        self._take(self._completion.open())
+        if self._engine.ready is None:  # it went while the request was read
+            self._take(self._completion.receive_engine_gone())
+        else:
+            self._take(self._completion.open())
+            self._engine.subscribe(self)
         loop = asyncio.get_running_loop()
         return loop.call_later(admission_s, self._time_out, admission_s)
 
@@ -141,13 +144,11 @@ class _Answer(Response):
         self._log = SessionLog(log, self._id)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        service, server = self._service, self._service.config.server
-        self._chat = Chat(service.engine, self._question)
-        self._send = _Sender(send, server.send_deadline_s, aborter(scope["extensions"]))
+        server = self._service.config.server
         started = time.monotonic()
         ending = "client left"
-        timer = self._chat.open(service.config.engine.admission_timeout_s)
         try:
+            self._send = _Sender(send, server.send_deadline_s, aborter(scope["extensions"]))
             async with asyncio.TaskGroup() as group:
                 watching = group.create_task(_watch(receive))
                 try:
@@ -157,12 +158,20 @@ class _Answer(Response):
         except* _Left:
             pass
         finally:
-            timer.cancel()
-            self._chat.close()
-            service.num_requests -= 1
+            self._service.num_requests -= 1
             self._log.info("%s after %.3f s", ending, time.monotonic() - started)
 
     async def _answer(self, bound_s: float) -> str:
+        """Order the answer and send it; whatever happens, free the sequence."""
+        self._chat = Chat(self._service.engine, self._question)
+        timer = self._chat.open(self._service.config.engine.admission_timeout_s)
+        try:
+            return await self._pass_on(bound_s)
+        finally:
+            timer.cancel()
+            self._chat.close()
+
+    async def _pass_on(self, bound_s: float) -> str:
         """Send the answer, or what went wrong; return how it ended, for the log."""
         write = self._stream if self._question.is_streamed else self._collect
         try:

@@ -10,13 +10,18 @@ from assistant.media import frames, recordings
 from assistant.turns.clock import SAMPLE_RATE_HZ
 from assistant.turns.settings import InputFormat
 
+AUDIO_TOKEN_S = 0.08
+"""The encoder makes one token of eight hops of 10 ms."""
+
 
 class Attachments:
     """The bounds hold for all recordings of the request together."""
 
     def __init__(self, config: Config) -> None:
         self._limits = config.limits
-        self._left_s = config.engine.max_audio_s
+        # What no prompt can hold need not be decoded to be refused.
+        room_s = config.engine.max_sequence_tokens * AUDIO_TOKEN_S
+        self._left_s = min(config.engine.max_audio_s, room_s)
 
     def check_image(self, data: bytes) -> None:
         """Raise MediaError unless the picture can be shown to the model."""

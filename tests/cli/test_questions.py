@@ -1,5 +1,6 @@
 import base64
 import io
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,19 @@ def test_a_short_recording_is_summarised_at_once(tmp_path: Path) -> None:
 def test_what_a_terminal_would_obey_is_not_shown(tmp_path: Path) -> None:
     fake = FakeCompletions(answers=[["\x1b[2J"]])
     assert "\x1b" not in asked(fake, lambda asker: asker.ask("x", [], None))
+
+
+def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
+    file = tmp_path / "silence.flac"
+    soundfile.write(file, np.zeros(600 * RATE), RATE)  # 38 MB as float32 at 16 kHz
+    tracemalloc.start()
+    try:
+        check_audio("transcribe", file)
+        asked(FakeCompletions(), lambda asker: asker.do("transcribe", "", file))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 16 * 2**20
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,10 @@ class Exchange:
         async with self._came:
             await self._came.wait_for(lambda: text in self.body)
 
+    def send_rest(self, body: bytes) -> None:
+        """Send what was missing of the body."""
+        self._incoming.put_nowait({"type": "http.request", "body": body})
+
     def leave(self) -> None:
         self._incoming.put_nowait({"type": "http.disconnect"})
 

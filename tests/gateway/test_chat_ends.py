@@ -74,6 +74,24 @@ def test_a_body_must_arrive_in_time_and_may_stop_coming(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_an_engine_that_goes_while_the_request_is_read_is_told_nothing(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path) as here:
+            whole = b'{"model": "fake", "messages": [{"role": "user", "content": "x"}]}'
+            async with here.post(whole[:9], is_whole=False) as asked:
+                while not here.service.num_requests:  # noqa: ASYNC110 # it is being read
+                    await asyncio.sleep(0)
+                here.service.engine.ready = None
+                asked.send_rest(whole[9:])
+                assert error_of(asked, await asked.answer()) == (503, "engine_gone")
+            assert here.service.num_requests == 0
+            assert here.engine.orders == []
+
+    run(scenario())
+
+
 def test_many_at_once_get_their_own_answers(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with place(tmp_path) as here:

@@ -52,6 +52,13 @@ def test_a_small_file_with_half_an_hour_of_silence_is_not_decoded_to_its_end() -
         attachments().read_clip(bomb, InputFormat())
 
 
+def test_more_sound_than_a_prompt_holds_is_not_decoded() -> None:
+    engine = EngineConfig(max_sequence_tokens=100, max_audio_s=60.0)
+    given = Attachments(Config(engine=engine))
+    given.read_clip(silence(8.0), InputFormat())
+    assert code(given, silence(0.5)) == "audio_too_long"
+
+
 def test_what_is_no_recording_is_refused() -> None:
     assert code(attachments(), b"no sound") == "unsupported_audio_type"
     assert code(attachments(), silence(1.0)[:60]) in (
