@@ -89,6 +89,14 @@ class EndpointingConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlyConfig:
+    """What is computed before the end of a turn, at the risk that it is in vain."""
+
+    speculation: bool = True
+    speculation_share: Annotated[float, Bounds(0, 1)] = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PairingConfig:
     """Which camera frames an utterance gets."""
 
@@ -143,6 +151,7 @@ class Config:
     engine: EngineConfig = field(default_factory=EngineConfig)
     vad: VadConfig = field(default_factory=VadConfig)
     endpointing: EndpointingConfig = field(default_factory=EndpointingConfig)
+    early: EarlyConfig = field(default_factory=EarlyConfig)
     pairing: PairingConfig = field(default_factory=PairingConfig)
     reply: ReplyConfig = field(default_factory=ReplyConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)

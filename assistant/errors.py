@@ -7,6 +7,7 @@ Every exception this package raises on purpose:
     * CheckpointError   a model folder is missing, incomplete or of a kind we refuse
     * CommandError      a command of the command line cannot do what was asked
     * ProtocolError     the peer on the engine link broke the link protocol
+    * SchemaRefused     a JSON schema has no values, or says what we do not understand
     * EngineError
         * RequestRefused   one request cannot be served; carries a stable code
         * EngineGone       the engine process is no longer there
@@ -45,6 +46,19 @@ class CommandError(AssistantError):
 
 class ProtocolError(AssistantError):
     """The peer on the engine link broke the link protocol."""
+
+
+class SchemaRefused(AssistantError):
+    """
+    A JSON schema has no values, or says what we do not understand.
+
+    ``path`` leads from the schema to the keyword, as in ``.properties.city.pattern``.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path.lstrip('.') or 'the schema'} {reason}")
+        self.path = path
+        self.reason = reason
 
 
 class EngineError(AssistantError):

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from assistant.engine.constraint import Vocabulary
 from assistant.engine.sequence import Chunk, Piece
 from assistant.wire.link import Adapter, Part
 
@@ -79,6 +80,11 @@ class Backend(Protocol):
         tokens: Items[int],
     ) -> Tensor:
         """Compute one position in each of several rows; return ``[B, V]`` float32."""
+        ...
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens, for replies that must have a certain form."""
         ...
 
     def detokenizer(self) -> Detokenizer:

@@ -16,6 +16,7 @@ import math
 from typing import assert_never
 
 from assistant.config import EngineConfig
+from assistant.engine import constraint
 from assistant.engine.backend import Backend, Detokenizer
 from assistant.engine.reports import Reason, Reports, Send
 from assistant.engine.runner import Runner, failure_code
@@ -85,6 +86,9 @@ class Engine:
                 self._rollback(sequence, order.mark)
             case link.Generate():
                 self._generate(sequence, order, now)
+            case link.Promote():
+                sequence.promote(order.generation, now)
+                self._scheduler.update(sequence)
             case link.Cancel():
                 self._cancel(sequence, order)
             case link.Close():
@@ -156,7 +160,10 @@ class Engine:
         try:
             _check_open(sequence)
             _check_sampling(order.sampling)
-            sequence.begin(order.generation, order.sampling, now)
+            constraint.check(order.sampling.constraint)
+            sequence.begin(
+                order.generation, order.sampling, now, is_speculative=order.is_speculative
+            )
         except RequestRefused as error:
             self._reports.failed(sequence.key, order.generation, error.code, str(error))
             return

@@ -6,12 +6,14 @@ Knows which encoder, projector and merged decoder a sequence needs; knows no seq
 
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from assistant.config import EngineConfig
+from assistant.engine.constraint import Vocabulary
 from assistant.engine.prompt_parts import Clip, Picture, prepare_part
 from assistant.engine.sequence import Chunk, Piece
 from assistant.model.detokenizer import Detokenizer
@@ -118,6 +120,10 @@ class NativeBackend:
     def _integers(self, values: Items[int]) -> Tensor:
         return torch.tensor(list(values), dtype=torch.int64, device=self.device)
 
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary.of(self._phi4.tokenizer, self.vocab_size, self.stop_ids)
+
     def detokenizer(self) -> "ReplyText":
         return ReplyText(Detokenizer(self._phi4.tokenizer))
 
@@ -133,6 +139,7 @@ class NativeBackend:
         if self._phi4.config.vision is not None:
             side = self._phi4.config.vision.image_size
             self.encode(Picture(np.zeros((side, side, 3), dtype=np.uint8), 1), "vision")
+        self.vocabulary.prepare()
         self.check_device()
 
     def check_device(self) -> None:

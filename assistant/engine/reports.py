@@ -19,6 +19,7 @@ sequence_failed          an earlier append failed and no rollback mended the seq
 generation_pending       an append or another reply while one is being written
 empty_prompt             ``Generate``: the sequence has no tokens
 invalid_sampling         ``Generate``: a number is out of bounds
+invalid_constraint       ``Generate``: a schema that has no grammar
 invalid_tokens           ``TokensPart``: an id that the vocabulary lacks
 invalid_max_crops        ``ImagePart``: no grid the model was trained with
 part_unsupported         the model has no encoder for this part

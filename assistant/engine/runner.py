@@ -6,7 +6,7 @@ Knows tensors only as what the backend returns and the sampler takes.
 
 import torch
 
-from assistant.engine import sampler
+from assistant.engine import constraint, sampler
 from assistant.engine.backend import Backend
 from assistant.engine.scheduler import Decode, Encode, Prefill, Step
 from assistant.engine.sequence import Sequence
@@ -23,7 +23,12 @@ class Runner:
     def begin(self, sequence: Sequence) -> None:
         """Get ready for the reply that a sequence has just begun."""
         assert sequence.generation is not None
-        self._dice[sequence] = sampler.Dice(sequence.generation.sampling)
+        sampling = sequence.generation.sampling
+        guide = None
+        if sampling.constraint is not None:
+            room = min(sampling.max_tokens, sequence.max_tokens - sequence.num_tokens)
+            guide = constraint.Guide(self._backend.vocabulary, sampling.constraint, room)
+        self._dice[sequence] = sampler.Dice(sampling, guide)
 
     def end(self, sequence: Sequence) -> None:
         """Forget the reply."""

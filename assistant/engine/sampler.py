@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from assistant.engine.constraint import Guide
 from assistant.wire.link import Sampling
 
 NUCLEUS_TOP = 1024
@@ -17,11 +18,12 @@ NUCLEUS_TOP = 1024
 
 
 class Dice:
-    """How one reply is drawn: its temperature, its nucleus and its random numbers."""
+    """How one reply is drawn: temperature, nucleus, random numbers, and its grammar."""
 
-    def __init__(self, sampling: Sampling) -> None:
+    def __init__(self, sampling: Sampling, guide: Guide | None = None) -> None:
         self.temperature = sampling.temperature
         self.top_p = sampling.top_p
+        self.guide = guide
         self._generator = torch.Generator().manual_seed(sampling.seed)
 
     @property
@@ -43,16 +45,24 @@ def choose(logits: Tensor, dice: Sequence[Dice]) -> list[int | None]:
         dice: One per row.
 
     Returns:
-        Token ids; None where the row holds a NaN or an infinity.
+        Token ids; None where the row holds a NaN or an infinity. The guides of the dice
+        have taken note of theirs.
     """
     # A sum is finite exactly when its terms are, and costs one pass over the row.
     is_finite = torch.isfinite(logits.sum(dim=-1))
     tokens = torch.argmax(logits, dim=-1)  # [B]
     for row, die in enumerate(dice):
+        scores = logits[row]
+        if die.guide is not None:
+            scores = die.guide.mask(scores)
+            tokens[row] = torch.argmax(scores)
         if not die.is_greedy:
-            tokens[row] = _draw(logits[row], die)
+            tokens[row] = _draw(scores, die)
     # The one place where the host waits for the device.
     chosen: list[int] = torch.where(is_finite, tokens, -1).tolist()
+    for die, token in zip(dice, chosen, strict=True):
+        if die.guide is not None and token >= 0:
+            die.guide.receive(token)
     return [token if token >= 0 else None for token in chosen]
 
 

@@ -9,12 +9,15 @@ of one sequence, decode one token for every ready sequence of one adapter.
 * The rest of a prompt whose reply is waited for goes before reading ahead, but of
   ``MAX_TAIL_RUN`` + 1 chunks one is reading ahead, so that neither starves.
 * Within each of the two, sequences take turns, one chunk each.
+* A speculative reply gets a step when nobody else has one to make, so it holds up others
+  by the one step under way at most. It pauses, and goes on where it stopped.
 
 A sequence needs a row of the cache while it has work. When none is free, the row used
-least recently by a sequence without work is taken; for a reply also one of a sequence
-that only reads ahead. What is taken is computed again when its owner has work: the owner
-loses time, never content. A reply waits while all rows belong to replies, first come
-first served, and gives up after ``admission_timeout_s``.
+least recently by a sequence without work is taken; for a reply that is waited for also
+one of a sequence that speculates, or else of one that only reads ahead. Speculation takes
+nobody's row. What is taken is computed again when its owner has work: the owner loses
+time, never content. A reply waits while all rows belong to replies, first come first
+served, and gives up after ``admission_timeout_s``.
 """
 
 from dataclasses import dataclass
@@ -68,6 +71,7 @@ class Scheduler:
         # Dictionaries serve as ordered sets: who comes first is served first.
         self._replying: dict[Sequence, None] = {}
         self._reading: dict[Sequence, None] = {}
+        self._speculating: dict[Sequence, None] = {}
         self._owed: set[Adapter] = set()
         """Adapters that decode before the next chunk may run."""
         self._turns: dict[Adapter, None] = {}
@@ -78,22 +82,25 @@ class Scheduler:
 
     def update(self, sequence: Sequence) -> None:
         """Take note that orders, or a reply's end, changed what a sequence needs."""
+        wanted: dict[Sequence, None] | None
         if sequence.generation is not None:
-            self._reading.pop(sequence, None)
-            self._replying.setdefault(sequence)
-            return
-        if sequence in self._replying:
-            del self._replying[sequence]
-            self.slots.touch(sequence)
-        if sequence.pending:
-            self._reading.setdefault(sequence)
+            is_speculative = sequence.generation.is_speculative
+            wanted = self._speculating if is_speculative else self._replying
         else:
-            self._reading.pop(sequence, None)
+            wanted = self._reading if sequence.pending else None
+            if sequence in self._replying or sequence in self._speculating:
+                self.slots.touch(sequence)
+        for ring in (self._replying, self._reading, self._speculating):
+            if ring is not wanted:
+                ring.pop(sequence, None)
+        if wanted is not None:
+            wanted.setdefault(sequence)
 
     def remove(self, sequence: Sequence) -> None:
         """Forget a sequence and free its row."""
         self._replying.pop(sequence, None)
         self._reading.pop(sequence, None)
+        self._speculating.pop(sequence, None)
         self.slots.give_back(sequence)
 
     # --- rows --------------------------------------------------------------------------
@@ -101,12 +108,12 @@ class Scheduler:
     def admit(self) -> list[Sequence]:
         """Give rows to those with work; return the sequences that lost theirs."""
         evicted: list[Sequence] = []
-        for waiting in (self._replying, self._reading):
+        for waiting in (self._replying, self._reading, self._speculating):
             for sequence in waiting:
                 if self.slots.get(sequence) is not None:
                     continue
                 if not self.slots.num_free:
-                    victim = self._find_victim(for_reply=waiting is self._replying)
+                    victim = self._find_victim(waiting)
                     if victim is None:
                         break
                     self.slots.give_back(victim)
@@ -115,15 +122,19 @@ class Scheduler:
                 self.slots.take(sequence)
         return evicted
 
-    def _find_victim(self, *, for_reply: bool) -> Sequence | None:
-        reading = None
+    def _find_victim(self, waiting: dict[Sequence, None]) -> Sequence | None:
+        """Return who gives up the row that somebody of this ring needs."""
+        if waiting is self._speculating:
+            return None
+        reading = speculating = None
         for owner in self.slots.owners():
-            if owner in self._replying:
-                continue
-            if owner not in self._reading:
+            if owner in self._speculating:
+                speculating = speculating or owner
+            elif owner in self._reading:
+                reading = reading or owner
+            elif owner not in self._replying:
                 return owner
-            reading = reading or owner
-        return reading if for_reply else None
+        return (speculating or reading) if waiting is self._replying else None
 
     def expired(self, now: float) -> list[Sequence]:
         """Return those whose reply has waited too long for a row."""
@@ -154,9 +165,7 @@ class Scheduler:
         """Return what to compute now; None when nobody with a row has work."""
         ready: dict[Adapter, list[Sequence]] = {}
         tails: list[Sequence] = []
-        for sequence in self._replying:
-            if self.slots.get(sequence) is None:
-                continue
+        for sequence in self._with_rows(self._replying):
             if sequence.can_decode:
                 ready.setdefault(sequence.adapter, []).append(sequence)
             else:
@@ -168,12 +177,32 @@ class Scheduler:
             if chosen is not None:
                 self._owed = set(ready)
                 return self._chunk_of(chosen)
-        if not ready:
+        return self._decode(ready) if ready else self._speculate()
+
+    def _with_rows(self, ring: dict[Sequence, None]) -> list[Sequence]:
+        return [sequence for sequence in ring if self.slots.get(sequence) is not None]
+
+    def _speculate(self) -> Step | None:
+        """Return a step of whoever speculates and had none for the longest time."""
+        waiting = self._with_rows(self._speculating)
+        if not waiting:
             return None
-        return self._decode(ready)
+        chosen = waiting[0]
+        if not chosen.can_decode:
+            self._take_turn(chosen, self._speculating)
+            return self._chunk_of(chosen)
+        mates = [s for s in waiting if s.can_decode and s.adapter == chosen.adapter]
+        for mate in mates:
+            self._take_turn(mate, self._speculating)
+        return self._decode_together(chosen.adapter, mates)
+
+    def _take_turn(self, sequence: Sequence, ring: dict[Sequence, None]) -> None:
+        del ring[sequence]
+        ring[sequence] = None
+        self.slots.touch(sequence)
 
     def _choose_chunk(self, tails: list[Sequence]) -> Sequence | None:
-        others = [s for s in self._reading if self.slots.get(s) is not None]
+        others = self._with_rows(self._reading)
         if tails and (not others or self._num_tail_run < MAX_TAIL_RUN):
             self._num_tail_run += 1
             chosen, ring = tails[0], self._replying
@@ -182,9 +211,7 @@ class Scheduler:
             chosen, ring = others[0], self._reading
         else:
             return None
-        del ring[chosen]
-        ring[chosen] = None
-        self.slots.touch(chosen)
+        self._take_turn(chosen, ring)
         return chosen
 
     def _chunk_of(self, sequence: Sequence) -> Encode | Prefill:
@@ -206,6 +233,8 @@ class Scheduler:
         self._turns.pop(adapter, None)
         self._turns[adapter] = None
         self._owed.discard(adapter)
-        sequences = tuple(ready[adapter])
+        return self._decode_together(adapter, ready[adapter])
+
+    def _decode_together(self, adapter: Adapter, sequences: list[Sequence]) -> Decode:
         slots = tuple(self.slots.get(sequence) for sequence in sequences)
-        return Decode(adapter, sequences, slots)  # type: ignore[arg-type]  # all hold a row
+        return Decode(adapter, tuple(sequences), slots)  # type: ignore[arg-type]  # all hold a row

@@ -70,6 +70,7 @@ class Generation:
     num_prompt: int
     """Also the position of the reply's first token."""
     num_cached: int
+    is_speculative: bool = False
     is_admitted: bool = False
 
 
@@ -249,7 +250,9 @@ class Sequence:
 
     # --- replies -----------------------------------------------------------------------
 
-    def begin(self, number: int, sampling: Sampling, now: float) -> None:
+    def begin(
+        self, number: int, sampling: Sampling, now: float, *, is_speculative: bool = False
+    ) -> None:
         """
         Start a reply at the present end.
 
@@ -273,7 +276,16 @@ class Sequence:
             received_at=now,
             num_prompt=self.num_tokens,
             num_cached=self.num_cached,
+            is_speculative=is_speculative,
         )
+
+    def promote(self, number: int, now: float) -> None:
+        """Let a speculative reply count as asked for ``now``; others are left alone."""
+        generation = self.generation
+        if generation is not None and generation.number == number:
+            if generation.is_speculative:
+                generation.received_at = now
+            generation.is_speculative = False
 
     @property
     def num_output(self) -> int:

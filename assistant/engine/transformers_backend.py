@@ -11,6 +11,7 @@ and no sequence crosses the 4096 tokens at which its rotary embedding switches.
 
 import dataclasses
 from collections.abc import Sequence as Items
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +24,7 @@ from transformers.models.phi4_multimodal.modeling_phi4_multimodal import (
 )
 
 from assistant.config import EngineConfig
+from assistant.engine.constraint import Vocabulary
 from assistant.engine.native_backend import ReplyText
 from assistant.engine.prompt_parts import Clip, Picture, prepare_part
 from assistant.engine.sequence import Chunk, Piece, text_chunk
@@ -222,6 +224,10 @@ class TransformersBackend:
         self._adapter = adapter
 
     # --- the rest ----------------------------------------------------------------------
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary.of(self._tokenizer, self.vocab_size, self.stop_ids)
 
     def detokenizer(self) -> ReplyText:
         return ReplyText(Detokenizer(self._tokenizer))

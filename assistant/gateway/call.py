@@ -48,6 +48,7 @@ class Call:
             media=self._senses,
             model=model,
             sequence_numbers=engine.sequence_numbers,
+            load=engine.load,
             new_id=_new_id,
             expires_at=int(time.time() + config.server.session_max_s),
             hangover_ms=self._senses.hangover_ms,
@@ -95,8 +96,8 @@ class Call:
                 case client.InputImageAppend():
                     await self._see(event)
                 case client.ItemCreate() if len(text) > LARGE_ITEM_CHARS:
-                    item = await asyncio.to_thread(self._session.read_item, event)
-                    self._session.add_item(item, event)
+                    item = await asyncio.to_thread(self._session.read_item, event.item)
+                    self._session.add_item(item, event, self._now())
                 case _:
                     self._session.receive_event(event, self._now())
         except (EventRefused, MediaError) as error:

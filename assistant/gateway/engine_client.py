@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from assistant.errors import EngineGone, ProtocolError
+from assistant.turns.load import Load
 from assistant.wire import link
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ class EngineClient(asyncio.Protocol):
         self.ready: link.Ready | None = None
         """What the engine said of itself; None while there is none."""
         self.sequence_numbers: Iterator[int] = itertools.count(1)
+        self.load = Load()
+        """What all calls of this gateway ask of the engine."""
         self._listeners: set[Listener] = set()
         self._owners: dict[int, Listener] = {}
         self._transport: asyncio.Transport | None = None

@@ -66,8 +66,12 @@ class Item:
     frames: list[Frame] = field(default_factory=list)
     token_ids: tuple[int, ...] | None = None
     """An assistant's reply as generated; None when a client wrote it."""
+    followers: tuple["Item", ...] = ()
+    """The further items of the same reply, whose words are among ``token_ids`` too."""
     call: wire.FunctionCallItem | wire.FunctionCallOutputItem | None = None
     version: int = 0
+    num_takes: int = 0
+    """Grows with every change of the sound alone: its pictures are not read again."""
     is_in_prompt: bool = True
     """False once the item was trimmed for the token budget."""
 
@@ -160,7 +164,7 @@ class Conversation:
         Raises:
             EventRefused: The id is taken, the previous id is unknown, or the list is full.
         """
-        if any(known.id == item.id for known in self.items):
+        if self.has(item.id):
             raise refusals.duplicate_item(item.id)
         if len(self.items) >= self._max_items:
             raise refusals.EventRefused(
@@ -186,6 +190,9 @@ class Conversation:
             if item is not newest and (size := item.num_bytes()):
                 item.leave_prompt()
                 total -= size
+
+    def has(self, item_id: str) -> bool:
+        return any(item.id == item_id for item in self.items)
 
     def get(self, item_id: str, verb: str = "retrieve") -> Item:
         return self.items[self._index(verb, item_id)]

@@ -8,12 +8,20 @@ it, and the clock that says when a sample was spoken. The samples are elsewhere.
 from collections.abc import Callable
 
 from assistant.turns.clock import SAMPLE_RATE_HZ, AudioClock
-from assistant.turns.endpointing import Boundary, Endpointer, Endpointing, HardEnd
+from assistant.turns.endpointing import (
+    SAMPLES_PER_MS,
+    Boundary,
+    Endpointer,
+    Endpointing,
+    HardEnd,
+    SoftEnd,
+)
 from assistant.wire import refusals
 
 MIN_COMMIT_SAMPLES = SAMPLE_RATE_HZ // 10  # the protocol's 100 ms
 TRAILING_SAMPLES = SAMPLE_RATE_HZ // 5
-"""Sound after the last speech that stays in the clip, so that no soft ending is cut off."""
+"""Sound after the last speech that stays in the clip, so that no soft ending is cut off;
+at most as much as a soft end waits for, so that the clip is the same at both ends."""
 
 
 class InputBuffer:
@@ -21,6 +29,7 @@ class InputBuffer:
 
     def __init__(self, endpointing: Endpointing, limit_s: float) -> None:
         self._endpointer = Endpointer(endpointing)
+        self._trailing = _trailing(endpointing)
         self._clock = AudioClock()
         self._limit_s = limit_s
         self._heard = 0
@@ -32,6 +41,7 @@ class InputBuffer:
     def configure(self, endpointing: Endpointing) -> None:
         """Use other settings from now on; an open utterance goes on."""
         self._endpointer.configure(endpointing)
+        self._trailing = _trailing(endpointing)
 
     def check_room(self, num_samples: int) -> None:
         """Raise EventRefused when a buffer that only the client empties would overflow."""
@@ -53,10 +63,20 @@ class InputBuffer:
         self._utterance_start = max(at, self._start)
         return self.utterance_id, self._utterance_start
 
-    def utterance(self, end: HardEnd) -> tuple[int, int]:
-        """Return the range to commit for an utterance that ended there."""
+    @property
+    def heard(self) -> int:
+        """Number of samples that arrived."""
+        return self._heard
+
+    @property
+    def start(self) -> int:
+        """Where what is not committed yet begins: the open utterance, if there is one."""
+        return self._start if self.utterance_id is None else self._utterance_start
+
+    def utterance(self, end: SoftEnd | HardEnd) -> tuple[int, int]:
+        """Return the range to commit for an utterance that ended, or may have, there."""
         return self._utterance_start, min(
-            end.at + TRAILING_SAMPLES, self._endpointer.position
+            end.at + self._trailing, self._endpointer.position
         )
 
     def uncommitted(self) -> tuple[int, int]:
@@ -66,7 +86,7 @@ class InputBuffer:
         Raises:
             EventRefused: It is shorter than the protocol allows.
         """
-        start = self._start if self.utterance_id is None else self._utterance_start
+        start = self.start
         if self._heard - start < MIN_COMMIT_SAMPLES:
             raise refusals.commit_empty((self._heard - start) * 1000 / SAMPLE_RATE_HZ)
         return start, self._heard
@@ -98,6 +118,11 @@ class InputBuffer:
         """
         stop_s = self._clock.seconds(stop)
         return stop_s - (stop - start) / SAMPLE_RATE_HZ, stop_s
+
+
+def _trailing(endpointing: Endpointing) -> int:
+    pause_ms = min(endpointing.soft_silence_ms, endpointing.silence_duration_ms)
+    return min(TRAILING_SAMPLES, pause_ms * SAMPLES_PER_MS)
 
 
 def milliseconds(sample: int) -> int:

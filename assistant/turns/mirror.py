@@ -3,14 +3,16 @@ What the engine holds for one session, as the gateway knows it without asking.
 
 The mirror compares the prompt a turn needs with what the sequence already contains and
 asks only for the difference: a rollback to the last common mark, then the rest. History,
-barge-in, deleted items, aged pictures and a restarted engine are all this one rule.
+barge-in, deleted items, aged pictures, a restarted engine and a wrong guess are all this
+one rule.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 from assistant.turns.prompt import REPLY_HEADER, Segment
-from assistant.wire import link
+from assistant.turns.tally import Tally
+from assistant.wire import link, server_events as wire
 
 
 @dataclass(slots=True)
@@ -26,43 +28,69 @@ class Cost:
         return self.num_text + self.num_image + self.num_audio
 
 
+@dataclass(slots=True)
+class _Read:
+    """A segment whose Appended is still to come."""
+
+    key: Hashable
+    is_again: bool
+    is_wasted: bool = False
+
+
 class Mirror:
     """The session's sequence in the engine: its number, adapter and segment keys."""
 
     def __init__(self, numbers: Iterator[int]) -> None:
         self._numbers = numbers
         self.sequence: int | None = None
-        self._adapter: link.Adapter = "none"
+        self.adapter: link.Adapter = "none"
+        self.tally = Tally()
+        """What was read since it was last taken."""
         self._held: list[Hashable] = []
-        self._awaited: list[Hashable] = []  # segments whose Appended is still to come
+        self._awaited: list[_Read] = []
         self._costs: dict[Hashable, Cost] = {}
+        self._served: set[Hashable] = set()  # segments that an answer was built on
 
     def orders(
-        self, adapter: link.Adapter, wanted: Sequence[Segment], reply_key: Hashable
+        self,
+        adapter: link.Adapter,
+        wanted: Sequence[Segment],
+        reply_key: Hashable | None = None,
     ) -> list[link.Order]:
-        """Return what makes the sequence hold ``wanted`` and the header of a reply."""
+        """
+        Return what makes the sequence hold ``wanted``, and the header of a reply if one
+        is to follow. Nothing when that is what it holds, unless a reply follows.
+        """
         orders: list[link.Order] = []
-        if self.sequence is None or adapter != self._adapter:
+        if self.sequence is None or adapter != self.adapter:
             orders += self.close()
-            self.sequence, self._adapter = next(self._numbers), adapter
+            self.sequence, self.adapter = next(self._numbers), adapter
             orders.append(link.Open(self.sequence, adapter))
         sequence = self.sequence
         common = self._common(wanted)
         if common < len(self._held):
             orders.append(link.Rollback(sequence, common))
-            del self._held[common:]
-        for segment in [*wanted[common:], Segment(reply_key, (REPLY_HEADER,))]:
+            self._cut(common)
+        added = list(wanted[common:])
+        if reply_key is not None:
+            added.append(Segment(reply_key, (REPLY_HEADER,)))
+        for segment in added:
             orders.append(link.Mark(sequence, len(self._held)))
             orders.append(link.Append(sequence, list(segment.parts)))
             self._held.append(segment.key)
-            self._awaited.append(segment.key)
+            self._awaited.append(_Read(segment.key, segment.key in self._served))
         return orders
+
+    def serve(self) -> None:
+        """Take note that an answer is built on what is held: it was not read in vain."""
+        self._served.update(self._held)
 
     def close(self) -> list[link.Order]:
         """Return what frees the sequence; the next ``orders`` begins a new one."""
         orders: list[link.Order] = (
             [] if self.sequence is None else [link.Close(self.sequence)]
         )
+        self._cut(0)
         self.forget()
         return orders
 
@@ -75,8 +103,12 @@ class Mirror:
     def receive_appended(self, report: link.Appended) -> None:
         """Learn what the oldest unanswered segment cost."""
         if report.sequence == self.sequence and self._awaited:
-            key = self._awaited.pop(0)
-            self._costs[key] = Cost(report.num_text, report.num_image, report.num_audio)
+            read = self._awaited.pop(0)
+            cost = Cost(report.num_text, report.num_image, report.num_audio)
+            self._costs[read.key] = cost
+            self.tally.num_read += cost.total
+            self.tally.num_reread += cost.total if read.is_again else 0
+            self.tally.num_wasted += cost.total if read.is_wasted else 0
 
     def receive_reply(self, num_tokens: int) -> None:
         """Learn how many tokens the reply added to the segment that is its header."""
@@ -85,8 +117,13 @@ class Mirror:
             cost.num_text += num_tokens
 
     def known_cost(self, segments: Sequence[Segment]) -> int:
-        """Tokens of those segments that were ever appended; unknown ones count nothing."""
-        return sum(self._costs[s.key].total for s in segments if s.key in self._costs)
+        """
+        Tokens of those segments that an answer was ever built on; others count nothing.
+
+        Not even when they were read ahead: what a guess found out must change nothing.
+        """
+        keys = [s.key for s in segments if s.key in self._costs and s.key in self._served]
+        return sum(self._costs[key].total for key in keys)
 
     def held_cost(self) -> Cost:
         """Tokens of everything held, by kind."""
@@ -98,10 +135,27 @@ class Mirror:
             total.num_audio += cost.num_audio
         return total
 
+    def usage(self, report: link.Finished) -> wire.Usage:
+        """Return what a reply took, by kind; text is what is neither picture nor sound."""
+        cost = self.held_cost()
+        return wire.Usage(
+            total_tokens=report.num_prompt + report.num_output,
+            input_tokens=report.num_prompt,
+            output_tokens=report.num_output,
+            input_token_details=wire.TokenDetails(
+                text_tokens=max(0, report.num_prompt - cost.num_image - cost.num_audio),
+                audio_tokens=cost.num_audio,
+                image_tokens=cost.num_image,
+                cached_tokens=report.num_cached,
+            ),
+            output_token_details=wire.TokenDetails(text_tokens=report.num_output),
+        )
+
     def prune_costs(self, segments: Sequence[Segment]) -> None:
         """Forget the costs of segments that are not in the prompt any more."""
         wanted = {segment.key for segment in segments} | set(self._held)
         self._costs = {key: cost for key, cost in self._costs.items() if key in wanted}
+        self._served &= wanted
 
     def _common(self, wanted: Sequence[Segment]) -> int:
         common = 0
@@ -110,3 +164,17 @@ class Mirror:
                 break
             common += 1
         return common
+
+    def _cut(self, length: int) -> None:
+        """Let go of what is held beyond that many segments."""
+        for key in self._held[length:]:
+            if key in self._served:
+                continue
+            read = next(
+                (r for r in self._awaited if r.key == key and not r.is_wasted), None
+            )
+            if read is not None:
+                read.is_wasted = True
+            else:
+                self.tally.num_wasted += self._costs.get(key, Cost()).total
+        del self._held[length:]

@@ -5,15 +5,17 @@ A prompt is a list of *segments*: runs of parts with a key that changes exactly 
 run changes, so that what the engine already holds can be compared without looking at
 payloads. The format is the model's own, without a newline anywhere:
 
-    <|system|>…<|end|><|user|><|image_1|><|audio_1|><|end|><|assistant|>…<|end|>
+    <|system|>…<|tool|>[…]<|/tool|><|end|>
+    <|user|><|image_1|><|audio_1|><|end|><|assistant|>…<|end|>
 
 Consecutive items of one role share a header (results of tools have their own); in an item
 pictures come first, then sound, then words, as the model was trained. An item that has
-nothing to read, because its picture was dropped for instance, leaves no trace.
+nothing to read, because its picture was dropped for instance, leaves no trace. Pictures
+are a segment of their own: they are known, and read, before the sound that follows them.
 """
 
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 
 from assistant.turns.conversation import Audio, Image, Item, Text
@@ -30,19 +32,46 @@ REPLY_HEADER = link.ControlPart("assistant")
 _END = link.ControlPart("end")
 
 
-def segments(instructions: str, items: Sequence[Item]) -> list[Segment]:
-    """Return the prompt up to, and without, the header of the reply."""
+def segments(
+    instructions: str,
+    items: Sequence[Item],
+    *,
+    tools: str = "",
+    aged: Collection[Item] = (),
+    is_open: bool = False,
+) -> list[Segment]:
+    """
+    Return the prompt up to, and without, the header of the reply.
+
+    Args:
+        instructions: The system message; "" for none.
+        items: The conversation, or the context of one response.
+        tools: The JSON of the functions that may be called; "" for none.
+        aged: Those that are to be shown as ``Item.drop_images`` will leave them.
+        is_open: The user has not finished: leave out the end of what they said last.
+    """
     built: list[Segment] = []
-    if instructions:
-        parts = (link.ControlPart("system"), link.TextPart(instructions), _END)
-        built.append(Segment(("system", instructions), parts))
-    shown = [(item, body) for item in items if item.is_in_prompt and (body := _body(item))]
-    for index, (item, body) in enumerate(shown):
-        is_first = not (index and _share_header(shown[index - 1][0], item))
-        is_last = not (index + 1 < len(shown) and _share_header(item, shown[index + 1][0]))
-        opening = [link.ControlPart(_header(item))] if is_first else []
-        built.append(Segment(_key(item, is_first), (*opening, *body)))
-        if is_last:
+    if instructions or tools:
+        parts = _system(instructions, tools)
+        built.append(Segment(("system", instructions, tools), parts))
+    shown = _shown(items, aged)
+    for index, entry in enumerate(shown):
+        item, pictures, body = entry.item, entry.pictures, entry.body
+        is_first = not (index and _share_header(shown[index - 1].item, item))
+        is_last = not (
+            index + 1 < len(shown) and _share_header(item, shown[index + 1].item)
+        )
+        opening: list[link.Part] = [link.ControlPart(_header(item))] if is_first else []
+        version = item.version + (item in aged)
+        if pictures:
+            pictures_key = ("pictures", item, version, is_first)
+            built.append(Segment(pictures_key, (*opening, *pictures)))
+            opening = []
+        if body:
+            key = _key(item, is_first, version, entry.is_as_written)
+            built.append(Segment(key, (*opening, *body)))
+        is_unfinished = is_open and index + 1 == len(shown) and _header(item) == "user"
+        if is_last and not is_unfinished:
             built.append(Segment(("end", item.id), (_END,)))
     return built
 
@@ -52,11 +81,56 @@ def reply_key(item_id: str) -> Hashable:
     return ("reply", item_id)
 
 
-def _key(item: Item, is_first: bool) -> Hashable:
-    if item.token_ids is not None and item.version == 0 and is_first:
+def _system(instructions: str, tools: str) -> tuple[link.Part, ...]:
+    parts: list[link.Part] = [link.ControlPart("system")]
+    if instructions:
+        parts.append(link.TextPart(instructions))
+    if tools:
+        opened, closed = link.ControlPart("tool"), link.ControlPart("tool_end")
+        parts += [opened, link.TextPart(tools), closed]
+    return (*parts, _END)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """An item with something to read."""
+
+    item: Item
+    pictures: list[link.Part]
+    body: list[link.Part]
+    is_as_written: bool
+    """The body is what the model wrote, token by token."""
+
+
+def _shown(items: Sequence[Item], aged: Collection[Item]) -> list[_Shown]:
+    """
+    Return the items with something to read; what is still being said is not among them.
+
+    A reply of several items is one run of tokens, which its first item has. Once one of
+    them was deleted or trimmed, or another came between, each is told in words.
+    """
+    listed = [i for i in items if i.is_in_prompt and i.status != "in_progress"]
+    told: set[Item] = set()
+    shown = []
+    for index, item in enumerate(listed):
+        if item in told:
+            continue
+        behind = tuple(listed[index + 1 : index + 1 + len(item.followers)])
+        is_as_written = item.token_ids is not None and behind == item.followers
+        if is_as_written:
+            told.update(behind)
+        pictures = [] if item in aged else _pictures(item)
+        body = _body(item, is_as_written)
+        if pictures or body:
+            shown.append(_Shown(item, pictures, body, is_as_written))
+    return shown
+
+
+def _key(item: Item, is_first: bool, version: int, is_as_written: bool) -> Hashable:
+    if is_as_written and version == 0 and is_first:
         return reply_key(item.id)
     # The item itself and not its id, which a client may give to another one.
-    return (item, item.version, is_first)
+    return (item, version, item.num_takes, is_first)
 
 
 def adapter_for(items: Sequence[Item]) -> link.Adapter:
@@ -125,7 +199,22 @@ def _share_header(item: Item, following: Item) -> bool:
     return _header(item) == _header(following) != "tool_response"
 
 
-def _body(item: Item) -> list[link.Part]:
+def _pictures(item: Item) -> list[link.Part]:
+    if item.call is not None or item.token_ids is not None:
+        return []
+    frames = [link.ImagePart(frame.data, frame.max_crops) for frame in item.frames]
+    photos = [
+        link.ImagePart(part.data, part.max_crops)
+        for part in item.content
+        if isinstance(part, Image) and part.data
+    ]
+    return [*frames, *photos]
+
+
+def _body(item: Item, is_as_written: bool) -> list[link.Part]:
+    """Return what follows the pictures."""
+    if is_as_written and item.token_ids is not None:
+        return [link.TokensPart(list(item.token_ids))] if item.token_ids else []
     if isinstance(item.call, wire.FunctionCallItem):
         call = json.dumps(
             [{"name": item.call.name, "arguments": _arguments(item.call.arguments)}],
@@ -138,25 +227,17 @@ def _body(item: Item) -> list[link.Part]:
         ]
     if isinstance(item.call, wire.FunctionCallOutputItem):
         return [link.TextPart(item.call.output)]
-    if item.token_ids is not None:
-        return [link.TokensPart(list(item.token_ids))] if item.token_ids else []
-    pictures: list[link.Part] = [
-        link.ImagePart(frame.data, frame.max_crops) for frame in item.frames
-    ]
     sounds: list[link.Part] = []
     words: list[link.Part] = []
     for part in item.content:
-        if isinstance(part, Image):
-            if part.data:
-                pictures.append(link.ImagePart(part.data, part.max_crops))
-        elif isinstance(part, Audio):
+        if isinstance(part, Audio):
             if part.samples:
                 sounds.append(link.AudioPart(part.samples))
             elif part.transcript:
                 words.append(link.TextPart(part.transcript))
         elif isinstance(part, Text) and part.text:
             words.append(link.TextPart(part.text))
-    return pictures + sounds + words
+    return sounds + words
 
 
 def _arguments(text: str) -> object:

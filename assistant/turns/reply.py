@@ -1,44 +1,58 @@
 """
 The ladder of events of one response, as a small state machine.
 
-    created → item open → part open → deltas → part closed → item closed → done
+    created → item open → deltas → item closed → (the next item …) → done
 
+The text of the reply is taken apart here: words become message items, calls become
+function_call items, each a member of the conversation from the moment it is announced.
 Whatever ends a response (its last token, a cancel, a failure, the token limit), every
 scope that was opened is closed in order and ``response.done`` leaves exactly once.
 """
 
 import enum
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from msgspec import UNSET
 
-from assistant.wire import server_events as wire
-from assistant.wire.items import MessageItem, OutputText
+from assistant.turns.conversation import Conversation, Item, Text
+from assistant.turns.tool_calls import Arguments, CallClosed, CallOpened, ToolCalls, Words
+from assistant.turns.tools import NO_TOOLS, Tools
+from assistant.wire import items, server_events as wire
 
 
 class State(enum.Enum):
     NEW = enum.auto()
-    CREATED = enum.auto()  # announced, nothing to show yet
-    WRITING = enum.auto()  # item and part are open
+    CREATED = enum.auto()  # announced; no item is open
+    WRITING = enum.auto()  # a message and its part are open
+    CALLING = enum.auto()  # a function call is open
     DONE = enum.auto()
 
 
 class Step(enum.Enum):
     OPEN = enum.auto()
-    START_ITEM = enum.auto()
+    START_MESSAGE = enum.auto()
+    START_CALL = enum.auto()
     WRITE = enum.auto()
+    ADD_ARGUMENTS = enum.auto()
+    END_MESSAGE = enum.auto()
+    END_CALL = enum.auto()
     CLOSE = enum.auto()
 
 
 TRANSITIONS: dict[tuple[State, Step], State] = {
     (State.NEW, Step.OPEN): State.CREATED,
-    (State.CREATED, Step.START_ITEM): State.WRITING,
+    (State.CREATED, Step.START_MESSAGE): State.WRITING,
+    (State.CREATED, Step.START_CALL): State.CALLING,
     (State.WRITING, Step.WRITE): State.WRITING,
+    (State.CALLING, Step.ADD_ARGUMENTS): State.CALLING,
+    (State.WRITING, Step.END_MESSAGE): State.CREATED,
+    (State.CALLING, Step.END_CALL): State.CREATED,
     (State.CREATED, Step.CLOSE): State.DONE,
-    (State.WRITING, Step.CLOSE): State.DONE,
 }
 
 Ending = Literal["completed", "cancelled", "failed", "incomplete"]
+Events = Iterator[wire.ServerEvent]
 
 
 class Reply:
@@ -49,37 +63,53 @@ class Reply:
         *,
         response_id: str,
         item_id: str,
-        conversation_id: str,
+        conversation_id: str | None,
         max_output_tokens: int | Literal["inf"],
         metadata: dict[str, str] | None,
+        conversation: Conversation,
+        new_id: Callable[[str], str],
+        tools: Tools = NO_TOOLS,
     ) -> None:
+        """
+        ``item_id`` is for the first item. Without a ``conversation_id`` the response is
+        out of band: its items are announced as output only.
+        """
         self.state = State.NEW
         self.response_id = response_id
         self.item_id = item_id
-        self.text = ""
+        self.items: list[Item] = []
         self._conversation_id = conversation_id
         self._max_output_tokens = max_output_tokens
         self._metadata = metadata
+        self._conversation = conversation
+        self._new_id = new_id
+        self._tool_calls = ToolCalls(tools.names, most=tools.max_calls)
+        self._previous: str | None = None
+        """Of the open item: the one before it, as it was announced."""
 
-    def open(self) -> list[wire.ServerEvent]:
+    @property
+    def text(self) -> str:
+        """All words so far."""
+        parts = [part for item in self.items for part in item.content]
+        return "".join(part.text for part in parts if isinstance(part, Text))
+
+    def open(self) -> Events:
         self._step(Step.OPEN)
-        return [wire.ResponseCreated(response=self._response("in_progress"))]
+        yield wire.ResponseCreated(response=self._response("in_progress"))
 
-    def start_item(self, previous_item_id: str | None) -> list[wire.ServerEvent]:
-        """Announce the message item that follows ``previous_item_id``."""
-        self._step(Step.START_ITEM)
-        self._previous_item_id = previous_item_id
-        item = self._item("in_progress")
-        return [
-            wire.OutputItemAdded(response_id=self.response_id, output_index=0, item=item),
-            wire.ItemAdded(previous_item_id=previous_item_id, item=item),
-            wire.ContentPartAdded(**self._place(), part=wire.Part("")),
-        ]
+    def write(self, text: str) -> Events:
+        """
+        Take more of the reply.
 
-    def write(self, text: str) -> list[wire.ServerEvent]:
-        self._step(Step.WRITE)
-        self.text += text
-        return [wire.TextDelta(**self._place(), delta=text)]
+        Raises:
+            EventRefused: The conversation is full; what was yielded before holds.
+        """
+        yield from self._show(self._tool_calls.receive(text))
+
+    def end_text(self, *, is_whole: bool) -> Events:
+        """The text is over: because the reply is, or (not whole) it was cut off."""
+        if is_whole or not self._tool_calls.is_in_call:
+            yield from self._show(self._tool_calls.finish())
 
     def close(
         self,
@@ -87,46 +117,155 @@ class Reply:
         details: dict[str, Any] | None = None,
         usage: wire.Usage | None = None,
         vendor: dict[str, Any] | None = None,
-    ) -> list[wire.ServerEvent]:
-        """Close what is open, in order. ``details`` is the wire's ``status_details``."""
-        was_writing = self.state is State.WRITING
+        token_ids: Sequence[int] | None = None,
+    ) -> Events:
+        """
+        Close what is open, in order.
+
+        Args:
+            ending: Which status the response gets.
+            details: The wire's ``status_details``.
+            usage: Tokens, if they were counted.
+            vendor: Our own key; warnings are added to it.
+            token_ids: The reply as it was generated, for the next prompt.
+        """
+        yield from self._end_item("completed" if ending == "completed" else "incomplete")
         self._step(Step.CLOSE)
+        if self.items and token_ids is not None:
+            first, *others = self.items
+            first.token_ids, first.followers = tuple(token_ids), tuple(others)
+        if self._tool_calls.warnings:
+            vendor = {**(vendor or {}), "warnings": self._tool_calls.warnings}
         response = self._response(ending)
         response.status_details = details
         response.usage = usage
+        response.output = [item.to_wire() for item in self.items]
         response.assistant = UNSET if vendor is None else vendor
-        events: list[wire.ServerEvent] = []
-        if was_writing:
-            item = self._item("completed" if ending == "completed" else "incomplete")
-            response.output = [item]
-            events += [
-                wire.TextDone(**self._place(), text=self.text),
-                wire.ContentPartDone(**self._place(), part=wire.Part(self.text)),
-                wire.ItemDone(previous_item_id=self._previous_item_id, item=item),
-                wire.OutputItemDone(
-                    response_id=self.response_id, output_index=0, item=item
-                ),
-            ]
-        return [*events, wire.ResponseDone(response=response)]
+        yield wire.ResponseDone(response=response)
+
+    # --- items --------------------------------------------------------------------------
+
+    def _show(
+        self, pieces: Sequence[Words | CallOpened | Arguments | CallClosed]
+    ) -> Events:
+        for piece in pieces:
+            match piece:
+                case Words(text):
+                    if self.state is not State.WRITING:
+                        yield from self._end_item("completed")
+                        yield from self._start_message()
+                    yield from self._write(text)
+                case CallOpened(name):
+                    yield from self._end_item("completed")
+                    yield from self._start_call(name)
+                case Arguments(delta):
+                    yield from self._add_arguments(delta)
+                case CallClosed(is_whole):
+                    yield from self._end_item("completed" if is_whole else "incomplete")
+
+    def _start_message(self) -> Events:
+        item = Item(id=self._next_id(), role="assistant", content=[], status="in_progress")
+        yield from self._start(Step.START_MESSAGE, item)
+        item.content.append(Text(""))
+        yield wire.ContentPartAdded(**self._place(), part=wire.Part(""))
+
+    def _start_call(self, name: str) -> Events:
+        call = items.FunctionCallItem(name=name, arguments="", call_id=self._new_id("call"))
+        yield from self._start(
+            Step.START_CALL,
+            Item(
+                id=self._next_id(),
+                role="assistant",
+                content=[],
+                status="in_progress",
+                call=call,
+            ),
+        )
+
+    def _start(self, step: Step, item: Item) -> Events:
+        before = self.items[-1].id if self.items else None
+        if before is not None and not self._conversation.has(before):
+            before = None
+        self._previous = self._conversation.insert(item, before)
+        self._step(step)
+        self.items.append(item)
+        shown = item.to_wire()
+        yield wire.OutputItemAdded(
+            response_id=self.response_id, output_index=self._index, item=shown
+        )
+        if self._conversation_id is not None:
+            yield wire.ItemAdded(previous_item_id=self._previous, item=shown)
+
+    def _write(self, text: str) -> Events:
+        self._step(Step.WRITE)
+        (part,) = self.items[-1].content
+        assert isinstance(part, Text)
+        part.text += text
+        yield wire.TextDelta(**self._place(), delta=text)
+
+    def _add_arguments(self, delta: str) -> Events:
+        self._step(Step.ADD_ARGUMENTS)
+        self._call.arguments += delta
+        yield wire.ArgumentsDelta(
+            **self._call_place(), call_id=str(self._call.call_id), delta=delta
+        )
+
+    def _end_item(self, status: Literal["completed", "incomplete"]) -> Events:
+        if self.state not in (State.WRITING, State.CALLING):
+            return
+        item = self.items[-1]
+        item.status = status
+        if self.state is State.WRITING:
+            (part,) = item.content
+            assert isinstance(part, Text)
+            self._step(Step.END_MESSAGE)
+            yield wire.TextDone(**self._place(), text=part.text)
+            yield wire.ContentPartDone(**self._place(), part=wire.Part(part.text))
+        else:
+            self._step(Step.END_CALL)
+            yield wire.ArgumentsDone(
+                **self._call_place(),
+                call_id=str(self._call.call_id),
+                name=self._call.name,
+                arguments=self._call.arguments,
+            )
+        shown = item.to_wire()
+        if self._conversation_id is not None:
+            if self._conversation.has(item.id):
+                # The one before it may have been deleted since.
+                self._previous = self._conversation.previous_id(item.id)
+            yield wire.ItemDone(previous_item_id=self._previous, item=shown)
+        yield wire.OutputItemDone(
+            response_id=self.response_id, output_index=self._index, item=shown
+        )
+
+    # --- shapes -------------------------------------------------------------------------
 
     def _step(self, step: Step) -> None:
         self.state = TRANSITIONS[self.state, step]
 
-    def _place(self) -> dict[str, Any]:
+    def _next_id(self) -> str:
+        return self._new_id("item") if self.items else self.item_id
+
+    @property
+    def _index(self) -> int:
+        return len(self.items) - 1
+
+    @property
+    def _call(self) -> items.FunctionCallItem:
+        call = self.items[-1].call
+        assert isinstance(call, items.FunctionCallItem)
+        return call
+
+    def _call_place(self) -> dict[str, Any]:
         return {
             "response_id": self.response_id,
-            "item_id": self.item_id,
-            "output_index": 0,
-            "content_index": 0,
+            "item_id": self.items[-1].id,
+            "output_index": self._index,
         }
 
-    def _item(
-        self, status: Literal["in_progress", "completed", "incomplete"]
-    ) -> MessageItem:
-        content = [] if status == "in_progress" else [OutputText(self.text)]
-        return MessageItem(
-            id=self.item_id, role="assistant", status=status, content=[*content]
-        )
+    def _place(self) -> dict[str, Any]:
+        return {**self._call_place(), "content_index": 0}
 
     def _response(self, status: wire.ResponseStatus) -> wire.Response:
         return wire.Response(

@@ -4,45 +4,28 @@ One response at a time: from the decision to answer to ``response.done``.
 Knows the conversation, the mirror of the engine's sequence and the ladder of events;
 knows nothing of speech. It does no I/O: orders for the engine and events for the client
 go to ``emit``. A report that belongs to an ended generation is dropped by its number.
+
+While no response is active, the engine is kept busy with what the next one will need
+(``look_ahead``). Nothing of that changes the conversation or reaches the client.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from assistant.config import Config
 from assistant.turns import prompt, tasks
 from assistant.turns.actions import Action, Send, Tell
-from assistant.turns.conversation import Conversation, Item, Text
+from assistant.turns.conversation import Conversation
+from assistant.turns.load import Load
+from assistant.turns.lookahead import Lookahead
 from assistant.turns.mirror import Mirror
+from assistant.turns.plan import Outlook, Plan, Plans
 from assistant.turns.reply import Reply
-from assistant.turns.tasks import Task
+from assistant.turns.request import Request as Request
 from assistant.turns.timeline import Timeline
 from assistant.wire import link, server_events as wire
 from assistant.wire.refusals import EventRefused
-
-MIN_REPLY_TOKENS = 64
-"""Room that trimming leaves for a reply, however long it may become."""
-
-TRIMMED_SHARE = 0.75
-"""Of the budget, what trimming leaves: each one costs a new prefill of all that stays, so
-several turns leave at once and the next ones fit as they are."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Request:
-    """What a response was asked with; the session's settings at that moment."""
-
-    instructions: str
-    max_output_tokens: int | Literal["inf"]
-    truncation: str | dict[str, Any] = "auto"
-    metadata: dict[str, str] | None = None
-    items: list[Item] | None = None
-    """Context instead of the conversation, or None."""
-    task: Task = tasks.ASSISTANT
-    frames: list[dict[str, Any]] = field(default_factory=list)
-    """Every frame that was offered to the turn, for the vendor key."""
-    timeline: Timeline = field(default_factory=Timeline)
 
 
 @dataclass(slots=True)
@@ -56,7 +39,6 @@ class Running:
     """When a generation that was not admitted fails."""
     is_ordered: bool = False
     is_admitted: bool = False
-    item: Item | None = None
     token_ids: list[int] = field(default_factory=list)
 
 
@@ -68,8 +50,9 @@ class Responder:
         *,
         config: Config,
         conversation: Conversation,
-        conversation_id: str,
+        conversation_id: str | None,
         mirror: Mirror,
+        load: Load,
         new_id: Callable[[str], str],
         emit: Callable[[Action], None],
     ) -> None:
@@ -79,9 +62,20 @@ class Responder:
         self._mirror = mirror
         self._new_id = new_id
         self._emit = emit
+        self._load = load
+        self._plans = Plans(config, conversation, mirror)
         self._generations: Iterator[int] = iter(range(1, 2**62))
+        self._ahead = Lookahead(
+            mirror=mirror,
+            load=load,
+            share=config.early.speculation_share if config.early.speculation else 0.0,
+            generations=self._generations,
+            new_id=new_id,
+            emit=emit,
+        )
+        self._num_responses = 0
         self._running: Running | None = None
-        self._budget: int | None = None  # tokens; None while the engine is away
+        self._has_engine = False
 
     @property
     def active_id(self) -> str | None:
@@ -97,25 +91,34 @@ class Responder:
     def receive_engine(self, ready: link.Ready | None, now: float) -> None:
         """The engine became ready, or (None) is gone with everything it held."""
         if ready is None:
-            self._budget = None
+            self._has_engine = False
+            self._ahead.forget()
             self._mirror.forget()
             if self._running is not None and self._running.is_ordered:
                 self._fail("engine_gone", "The inference engine stopped.", now)
             return
-        self._budget = ready.max_sequence_tokens
+        self._has_engine = True
+        self._plans.budget = ready.max_sequence_tokens
+        self._load.num_slots = ready.num_slots
         if self._running is not None and not self._running.is_ordered:
             self._order(self._running)
 
     def receive_report(self, report: link.Report, now: float) -> None:
-        running = self._running
+        if isinstance(report, link.Token):
+            self._mirror.tally.num_written += len(report.ids)
         if isinstance(report, link.Appended):
             self._mirror.receive_appended(report)
         elif isinstance(report, link.Failed) and report.generation is None:
             if report.sequence == self._mirror.sequence:
                 self._refused(report, now)
-        elif running is None or getattr(report, "generation", None) != running.generation:
+        elif not self._ahead.receive(report, now):
+            self._receive(report, now)
+
+    def _receive(self, report: link.Report, now: float) -> None:
+        running = self._running
+        if running is None or getattr(report, "generation", None) != running.generation:
             return
-        elif isinstance(report, link.Admitted):
+        if isinstance(report, link.Admitted):
             running.is_admitted = True
             running.request.timeline.admitted = now
         elif isinstance(report, link.Token):
@@ -132,6 +135,7 @@ class Responder:
             waited_s = self._config.engine.admission_timeout_s
             message = f"The engine did not take the turn within {waited_s:g} s."
             self._emit_orders(self._mirror.close())
+            self._ahead.give_up()  # an engine that is late is not to be kept busy
             self._fail("server_overloaded", message, now)
 
     # --- what is wanted -----------------------------------------------------------------
@@ -139,19 +143,75 @@ class Responder:
     def start(self, request: Request, now: float) -> None:
         """Begin a response. The caller has seen that none is active."""
         assert self._running is None, "two responses at once"
+        self._num_responses += 1
+        self._load.answer(self)
+        plan = guess = None
+        if self._has_engine:
+            plan = self._plans.settle(request, self._num_responses)
+            guess = self._ahead.confirm(plan, now)
         reply = Reply(
             response_id=self._new_id("resp"),
-            item_id=self._new_id("item"),
+            item_id=guess.item_id if guess else self._new_id("item"),
             conversation_id=self._conversation_id,
             max_output_tokens=request.max_output_tokens,
             metadata=request.metadata,
+            conversation=self._conversation,
+            new_id=self._new_id,
+            tools=request.tools,
         )
         deadline = now + self._config.engine.admission_timeout_s
-        running = Running(request, reply, next(self._generations), deadline)
+        number = guess.generation if guess else next(self._generations)
+        running = Running(request, reply, number, deadline, is_ordered=guess is not None)
         self._running = running
         self._emit_events(reply.open())
-        if self._budget is not None:
-            self._order(running)
+        if guess is not None:
+            sequence = self._mirror.sequence
+            assert sequence is not None
+            self._mirror.serve()
+            self._emit(Tell(link.Promote(sequence, number)))
+            for report in guess.held:
+                self._receive(report, now)
+        elif plan is not None:
+            self._order(running, plan)
+
+    def look_ahead(self, request: Request, outlook: Outlook, now: float) -> None:
+        """
+        Let the engine do what the next answer will need; the latest call counts.
+
+        ``request`` is what the next response would be asked with as things stand.
+        """
+        if self._running is not None or not self._has_engine:
+            return
+        if outlook.may_trim:
+            self._plans.make_room(request)
+        if outlook.is_pause:
+            plan = self._plans.guess(request, outlook.items, self._num_responses + 1)
+            if plan is not None and self._ahead.speculate(plan, now):
+                return
+        opening = self._plans.opening(request, outlook)
+        if opening is not None:
+            self._ahead.read(*opening)
+
+    @property
+    def is_speculating(self) -> bool:
+        return self._ahead.is_speculating
+
+    @property
+    def may_speculate(self) -> bool:
+        """True when there is room for a speculation, or for the one under way."""
+        return self._ahead.may_speculate
+
+    @property
+    def adapter(self) -> link.Adapter | None:
+        """What the engine holds was read under it; None when it holds nothing."""
+        return None if self._mirror.sequence is None else self._mirror.adapter
+
+    def close(self) -> None:
+        """The session ends: free what the engine holds of it."""
+        self._ahead.forget()
+        self._emit_orders(self._mirror.close())
+        self._load.rest(self)
+        self._load.total.add(self._mirror.tally.take())
 
     def cancel(
         self, reason: Literal["turn_detected", "client_cancelled"], now: float
@@ -166,99 +226,48 @@ class Responder:
 
     # --- inside -------------------------------------------------------------------------
 
-    def _order(self, running: Running) -> None:
+    def _order(self, running: Running, plan: Plan | None = None) -> None:
         """Tell the engine to read what it does not hold yet, and to answer."""
-        assert self._budget is not None
-        for item in prompt.images_to_age(
-            self._conversation.items,
-            most=self._config.pairing.max_prompt_images,
-            keep=self._config.pairing.keep_prompt_images,
-        ):
-            item.drop_images()
-        request = running.request
-        items = self._conversation.items if request.items is None else request.items
-        segments = prompt.segments(request.instructions, items)
-        if self._mirror.known_cost(segments) + MIN_REPLY_TOKENS > self._budget:
-            bound = self._budget * TRIMMED_SHARE - MIN_REPLY_TOKENS
-            while self._mirror.known_cost(segments) > bound and self._trim(request):
-                segments = prompt.segments(request.instructions, items)
-        adapter = prompt.adapter_for(items)
+        plan = plan or self._plans.settle(running.request, self._num_responses)
         reply_key = prompt.reply_key(running.reply.item_id)
-        self._emit_orders(self._mirror.orders(adapter, segments, reply_key))
-        self._mirror.prune_costs(segments)
+        self._emit_orders(self._mirror.orders(plan.adapter, plan.segments, reply_key))
+        self._mirror.serve()
+        self._mirror.prune_costs(plan.segments)
         sequence = self._mirror.sequence
         assert sequence is not None
         running.is_ordered = True
-        sampling = self._sampling(request, running.generation)
-        self._emit(Tell(link.Generate(sequence, running.generation, sampling)))
-
-    def _trim(self, request: Request) -> bool:
-        """Let the oldest turn leave the prompt; False when there is none to spare."""
-        if request.truncation == "disabled" or request.items is not None:
-            return False
-        leaving = prompt.oldest_turn(self._conversation.items)
-        for item in leaving:
-            item.leave_prompt()
-        return bool(leaving)
-
-    def _sampling(self, request: Request, generation: int) -> link.Sampling:
-        reply = self._config.reply
-        asked = request.max_output_tokens
-        return link.Sampling(
-            max_tokens=reply.max_output_tokens if asked == "inf" else int(asked),
-            temperature=reply.temperature,
-            top_p=reply.top_p,
-            seed=reply.seed + generation,
-        )
+        self._emit(Tell(link.Generate(sequence, running.generation, plan.sampling)))
 
     def _receive_token(self, running: Running, report: link.Token, now: float) -> None:
         timeline = running.request.timeline
         if timeline.first_token is None:
-            timeline.first_token = now
+            # Written before the turn was over, perhaps; admitted when it was.
+            timeline.first_token = max(now, timeline.admitted or now)
         running.is_admitted = True
         running.token_ids += report.ids
-        self._write(running, report.text, now)
+        self._show(running, running.reply.write(report.text), now)
 
-    def _write(self, running: Running, text: str, now: float) -> bool:
+    def _show(
+        self, running: Running, events: Iterable[wire.ServerEvent], now: float
+    ) -> bool:
         """Show more of the reply; False when that ended it."""
-        if not text:
-            return True
-        if running.item is None:
-            item = Item(
-                id=running.reply.item_id,
-                role="assistant",
-                content=[Text("")],
-                status="in_progress",
-            )
-            try:
-                previous = self._conversation.insert(item)
-            except EventRefused as error:  # the conversation is full
-                self._emit_orders(self._mirror.close())
-                self._fail(str(error.code), error.message, now)
-                return False
-            running.item = item
-            self._emit_events(running.reply.start_item(previous))
-        self._emit_events(running.reply.write(text), running.request.timeline)
+        try:
+            self._emit_events(events, running.request.timeline)
+        except EventRefused as error:  # the conversation is full
+            self._emit_orders(self._mirror.close())
+            self._fail(str(error.code), error.message, now)
+            return False
         return True
 
     def _receive_finished(
         self, running: Running, report: link.Finished, now: float
     ) -> None:
-        if not self._write(running, report.text, now):
+        reply, is_whole = running.reply, report.reason != "length"
+        if not self._show(running, reply.write(report.text), now):
             return
-        cost = self._mirror.held_cost()
-        usage = wire.Usage(
-            total_tokens=report.num_prompt + report.num_output,
-            input_tokens=report.num_prompt,
-            output_tokens=report.num_output,
-            input_token_details=wire.TokenDetails(
-                text_tokens=max(0, report.num_prompt - cost.num_image - cost.num_audio),
-                audio_tokens=cost.num_audio,
-                image_tokens=cost.num_image,
-                cached_tokens=report.num_cached,
-            ),
-            output_token_details=wire.TokenDetails(text_tokens=report.num_output),
-        )
+        if not self._show(running, reply.end_text(is_whole=is_whole), now):
+            return
+        usage = self._mirror.usage(report)
         if report.reason == "length":
             details = {"type": "incomplete", "reason": "max_output_tokens"}
             self._close("incomplete", now, details, usage)
@@ -270,23 +279,17 @@ class Responder:
         running = self._running
         self._emit_orders(self._mirror.close())
         if running is None:
+            self._ahead.give_up()
             return
-        fits_trimmed = report.code == "context_length_exceeded" and running.item is None
-        if fits_trimmed and self._budget is not None and self._trim(running.request):
+        fits_trimmed = report.code == "context_length_exceeded" and not running.reply.items
+        if fits_trimmed and self._has_engine and self._plans.trim(running.request):
             running.generation = next(self._generations)
             running.is_admitted = False
             self._order(running)
             return
         if report.generation is None and running.request.items is None:
-            self._set_aside()
+            self._plans.set_aside()
         self._fail(report.code, report.message, now)
-
-    def _set_aside(self) -> None:
-        """What the engine cannot read must not spoil every later prompt as well."""
-        for item in reversed(self._conversation.items):
-            if item.role == "user" and item.is_in_prompt:
-                item.leave_prompt()
-                return
 
     def _fail(self, code: str, message: str, now: float) -> None:
         error = {"type": "server_error", "code": code, "message": message}
@@ -304,21 +307,26 @@ class Responder:
         self._running = None
         timeline = running.request.timeline
         timeline.done = now
-        if running.item is not None:
-            running.item.content = [Text(running.reply.text)]
-            running.item.token_ids = tuple(running.token_ids)
+        if running.reply.items:
             self._mirror.receive_reply(len(running.token_ids))
-            running.item.status = "completed" if ending == "completed" else "incomplete"
-        vendor = {"frames": running.request.frames, "timeline": timeline.to_wire()}
-        vendor |= tasks.fields(running.request.task, running.reply.text)
-        self._emit_events(running.reply.close(ending, details, usage, vendor), timeline)
+        self._load.rest(self)
+        tally = self._mirror.tally.take()
+        self._load.total.add(tally)
+        vendor = {
+            "frames": running.request.frames,
+            "timeline": timeline.to_wire(),
+            "early": tally.to_wire(),
+            **tasks.fields(running.request.task, running.reply.text),
+        }
+        events = running.reply.close(ending, details, usage, vendor, running.token_ids)
+        self._emit_events(events, timeline)
 
     def _emit_orders(self, orders: list[link.Order]) -> None:
         for order in orders:
             self._emit(Tell(order))
 
     def _emit_events(
-        self, events: list[wire.ServerEvent], timeline: Timeline | None = None
+        self, events: Iterable[wire.ServerEvent], timeline: Timeline | None = None
     ) -> None:
         for event in events:
             self._emit(Send(event, timeline))

@@ -20,18 +20,23 @@ from typing import Any
 from msgspec import UNSET
 
 from assistant.config import Config
-from assistant.turns import input_items, settings as session_settings, tasks
-from assistant.turns.actions import Action, Hang, ResetVad, Send, SetInputFormat, Tell
+from assistant.turns import input_items, settings as session_settings
+from assistant.turns.actions import Action, Hang, ResetVad, Send, SetInputFormat
+from assistant.turns.answers import Answers
 from assistant.turns.clock import FrameClock
-from assistant.turns.conversation import Audio, Conversation, Item, Text
+from assistant.turns.conversation import Conversation, Item
 from assistant.turns.endpointing import HardEnd, SoftEnd, SpeechResumed, SpeechStarted
 from assistant.turns.input_buffer import InputBuffer, milliseconds
+from assistant.turns.listener import Listener
+from assistant.turns.load import Load
 from assistant.turns.media import Media
-from assistant.turns.mirror import Mirror
-from assistant.turns.responder import Request, Responder
+from assistant.turns.request import Request, ask
+from assistant.turns.settings import Settings
 from assistant.turns.turn import Turn
+from assistant.turns.utterance import Utterance
 from assistant.wire import client_events as client, link, refusals, server_events as wire
 from assistant.wire.items import Item as WireItem, ItemReference
+from assistant.wire.refusals import EventRefused
 
 
 class Session:
@@ -44,6 +49,7 @@ class Session:
         media: Media,
         model: str,
         sequence_numbers: Iterator[int],
+        load: Load,
         new_id: Callable[[str], str],
         expires_at: int,
         hangover_ms: int,
@@ -58,21 +64,21 @@ class Session:
         self._conversation = Conversation(
             config.limits.conversation_items, config.limits.conversation_bytes
         )
-        self._mirror = Mirror(sequence_numbers)
-        self._responder = Responder(
+        self._answers = Answers(
             config=config,
             conversation=self._conversation,
-            conversation_id=new_id("conv"),
-            mirror=self._mirror,
+            sequence_numbers=sequence_numbers,
+            load=load,
             new_id=new_id,
             emit=self._actions.append,
         )
+        self._responder = self._answers.responder
         self._buffer = InputBuffer(
             self.settings.effective_endpointing, config.limits.audio_buffer_s
         )
+        self._listener = Listener(self._buffer, media, config.pairing)
         self._frame_clock = FrameClock()
-        self._turn = Turn()
-        self._queued: Request | None = None  # an answer that waits for the active one
+        self._turn = Turn()  # that the next response will answer
 
     # --- outputs ------------------------------------------------------------------------
 
@@ -85,12 +91,12 @@ class Session:
     def deadline(self) -> float:
         """Return when ``handle_timer`` wants to be called, if nothing happens before."""
         expiry = self._config.server.session_max_s
-        waiting = self._responder.deadline()
+        waiting = self._answers.deadline()
         return expiry if waiting is None else min(expiry, waiting)
 
     @property
     def is_answering(self) -> bool:
-        return self._responder.active_id is not None
+        return self._answers.is_answering
 
     @property
     def detects_turns(self) -> bool:
@@ -105,24 +111,26 @@ class Session:
 
     def close(self) -> None:
         """The connection is gone."""
-        for order in self._mirror.close():
-            self._actions.append(Tell(order))
+        self._answers.close()
 
     def handle_timer(self, now: float) -> None:
         if now >= self._config.server.session_max_s:
-            self._expire()
+            minutes = self._config.server.session_max_s / 60
+            message = f"Your session hit the maximum duration of {minutes:g} minutes."
+            self._send(wire.error("session_expired", message))
+            self._actions.append(Hang(1000, "session expired"))
             return
-        self._responder.handle_timer(now)
-        self._start_queued(now)
+        self._answers.handle_timer(now)
+        self._go_on(now)
 
     def receive_engine(self, ready: link.Ready | None, now: float) -> None:
         """The engine is ready, or (None) gone with all it held."""
-        self._responder.receive_engine(ready, now)
-        self._start_queued(now)
+        self._answers.receive_engine(ready, now)
+        self._go_on(now)
 
     def receive_report(self, report: link.Report, now: float) -> None:
-        self._responder.receive_report(report, now)
-        self._start_queued(now)
+        if self._answers.receive_report(report, now):
+            self._go_on(now)
 
     def check_audio_room(self, num_samples: int) -> None:
         """Raise EventRefused when a buffer that only the client empties would overflow."""
@@ -132,6 +140,9 @@ class Session:
     def receive_audio(self, num_samples: int, now: float) -> None:
         """That many samples were put into the ring."""
         self._buffer.receive_audio(num_samples, now)
+        if num_samples and not self.detects_turns and self._listener.utterance is None:
+            self._listener.begin(self._new_id("item"), self._buffer.start)
+            self._go_on(now)
 
     def receive_probability(self, probability: float, now: float) -> None:
         """Take the speech probability of the next 512-sample window."""
@@ -139,11 +150,17 @@ class Session:
             if isinstance(boundary, SpeechStarted):
                 self._speech_started(boundary, now)
             elif isinstance(boundary, SoftEnd):
-                self._turn.timeline.soft_end = now
+                may_answer = self._responder.may_speculate
+                self._listener.pause(boundary, now, may_be_answered=may_answer)
+                self._go_on(now)
             elif isinstance(boundary, SpeechResumed):
-                self._turn.timeline.soft_end = None
+                self._listener.resume()
+                self._go_on(now)
             elif isinstance(boundary, HardEnd):
                 self._speech_ended(boundary, now)
+        if self._responder.is_speculating and not self._responder.may_speculate:
+            self._listener.take_back()
+            self._go_on(now)
 
     def receive_event(self, event: client.AnyClientEvent, now: float) -> None:
         """Carry out a client event. Sound comes by ``receive_audio`` instead."""
@@ -152,16 +169,20 @@ class Session:
                 self.configure(event.session)
                 self._send(wire.SessionUpdated(session=self._session_object()))
             case client.InputAudioCommit():
-                self._commit_by_client(now)
+                item_id = self._buffer.utterance_id or self._new_id("item")
+                self._commit(self._listener.end_by_client(item_id), now)
+                self._forget_speech()
             case client.InputAudioClear():
+                self._forget_speech()
                 self._buffer.clear()
-                self._actions.append(ResetVad())
                 self._send(wire.Cleared())
             case client.ItemCreate():
-                self.add_item(self.read_item(event), event)
+                self.add_item(self.read_item(event.item), event, now)
+                return
             case client.ItemRetrieve():
                 item = self._conversation.get(event.item_id)
                 self._send(wire.ItemRetrieved(item=item.to_wire()))
+                return
             case client.ItemDelete():
                 self._conversation.delete(event.item_id)
                 self._send(wire.ItemDeleted(item_id=event.item_id))
@@ -171,168 +192,151 @@ class Session:
             case client.ResponseCreate():
                 self._create_response(event, now)
             case client.ResponseCancel():
-                active = self._responder.active_id
-                if active is None or (event.response_id or active) != active:
-                    raise refusals.no_active_response()
-                self._responder.cancel("client_cancelled", now)
-                self._start_queued(now)
+                self._answers.cancel(event.response_id or None, now)
             case client.InputImageAppend():
                 timestamp_ms = input_items.checked_timestamp(event.timestamp_ms)
                 captured_s = self._frame_clock.captured(timestamp_ms, now)
                 self._media.add_frame(event.image, captured_s, timestamp_ms)
+                if not self._frames_matter():
+                    return
             case client.InputImageClear():
                 self._media.clear_frames()
                 self._send(wire.ImageBufferCleared())
+                if not self._frames_matter():
+                    return
             case client.OutputAudioClear() | client.InputAudioAppend():
-                pass  # there is no voice to silence; sound comes by receive_audio
+                return  # there is no voice to silence; sound comes by receive_audio
+        self._go_on(now)
 
     # --- speech -------------------------------------------------------------------------
 
     def _speech_started(self, boundary: SpeechStarted, now: float) -> None:
         item_id, start = self._buffer.open_utterance(boundary.at, self._new_id)
-        self._turn = Turn()
         self._send(wire.SpeechStarted(audio_start_ms=milliseconds(start), item_id=item_id))
         detection = self.settings.turn_detection
         if detection is not None and detection.interrupt_response:
-            self._queued = None
-            if self._responder.active_id is not None:
-                self._responder.cancel("turn_detected", now)
+            self._answers.interrupt(now)
+        self._listener.begin(item_id, start)
+        self._go_on(now)
 
     def _speech_ended(self, boundary: HardEnd, now: float) -> None:
         item_id = self._buffer.utterance_id
         assert item_id is not None, "speech ended before it started"
-        timeline = self._turn.timeline
-        timeline.speech_end = self._buffer.seconds(boundary.at)
-        timeline.hard_end = now
         end_ms = milliseconds(boundary.at)
         self._send(wire.SpeechStopped(audio_end_ms=end_ms, item_id=item_id))
-        start, stop = self._buffer.utterance(boundary)
-        self._commit(item_id, start, stop, boundary.at, now)
+        self._commit(self._listener.end(boundary, now), now)
         detection = self.settings.turn_detection
         if detection is not None and detection.create_response:
-            self._queued = self._request()
-            self._start_queued(now)
+            self._answers.queue(self._request(self.settings))
+        self._go_on(now)
 
-    def _commit_by_client(self, now: float) -> None:
-        start, stop = self._buffer.uncommitted()
-        item_id = self._buffer.utterance_id or self._new_id("item")
-        self._turn = Turn()
-        self._turn.timeline.speech_end = self._buffer.seconds(stop)
-        self._commit(item_id, start, stop, stop, now)
-        self._forget_speech()
-
-    def _commit(
-        self, item_id: str, start: int, stop: int, speech_end: int, now: float
-    ) -> None:
-        """Make a range of sound a user item, with the frames of its time."""
-        item = Item(id=item_id, role="user", content=[Audio(self._media.clip(start, stop))])
-        previous = self._conversation.insert(item)
-        self._pair(item, *self._buffer.times(start, speech_end))
-        self._buffer.committed(stop)
+    def _commit(self, utterance: Utterance, now: float) -> None:
+        """Make what was said an item of the conversation."""
+        item = utterance.item
+        try:
+            previous = self._conversation.insert(item)
+        except EventRefused:
+            self._go_on(now)
+            raise
+        self._turn = utterance.turn
         self._turn.timeline.committed = now
-        self._send(wire.Committed(previous_item_id=previous, item_id=item_id))
+        self._send(wire.Committed(previous_item_id=previous, item_id=item.id))
         self._announce(item, previous)
 
     def _forget_speech(self) -> None:
+        self._listener.forget()
         self._buffer.forget_speech()
         self._actions.append(ResetVad())
 
-    def _pair(self, item: Item, start_s: float, end_s: float) -> None:
-        self._turn.pair(
-            item,
-            self._media,
-            start_s=start_s,
-            end_s=end_s,
-            config=self._config.pairing,
-            frames_per_turn=self.settings.frames_per_turn,
-        )
+    def _frames_matter(self) -> bool:
+        """Return whether the frames that came or went change what the engine may do."""
+        if self._listener.utterance is not None:
+            return self._listener.frames_changed()
+        return self._responder.adapter != "vision"
+
+    def _go_on(self, now: float) -> None:
+        """Start what waits; else let the engine do what the next answer will need."""
+        self._answers.start_queued(now)
+        if self._responder.active_id is not None:
+            return
+        if self.settings.task.needs_sound:
+            return  # what it reads is known when the turn is over
+        detection = self.settings.turn_detection
+        answers = detection is not None and detection.create_response
+        outlook = self._listener.outlook(self._conversation.items, now, answers=answers)
+        self._responder.look_ahead(ask(self.settings, Turn()), outlook, now)
 
     # --- items, responses, settings -----------------------------------------------------
 
-    def read_item(self, event: client.ItemCreate) -> Item:
+    def read_item(self, item: WireItem) -> Item:
         """Read and check a client's item. Changes nothing, so it may run in a thread."""
-        return self._read(event.item)
-
-    def add_item(self, item: Item, event: client.ItemCreate) -> None:
-        """Put an item that was read from ``event`` into the conversation."""
-        previous = self._conversation.insert(item, event.previous_item_id or None)
-        self._announce(item, previous)
-
-    def _create_response(self, event: client.ResponseCreate, now: float) -> None:
-        active = self._responder.active_id
-        if active is not None:
-            raise refusals.active_response(active)
-        self._queued = self._request(event.response or client.ResponseParams(), now)
-        self._start_queued(now)
-
-    def _request(
-        self, params: client.ResponseParams | None = None, now: float | None = None
-    ) -> Request:
-        """Freeze what the next response is asked with; its turn is used up by that."""
-        params = params or client.ResponseParams()
-        settings = session_settings.for_response(self.settings, params)
-        context = None
-        if params.input not in (UNSET, None):
-            context = [self._context_item(entry) for entry in params.input or []]
-        elif now is not None:
-            self._pair_words(now)
-        read = self._conversation.items if context is None else context
-        alone = tasks.context(settings.task, read)
-        turn, self._turn = self._turn, Turn()
-        return Request(
-            instructions="" if alone else settings.instructions,
-            max_output_tokens=settings.max_output_tokens,
-            truncation=settings.truncation,
-            metadata=params.metadata or None,
-            items=alone or context,
-            task=settings.task if alone else tasks.ASSISTANT,
-            frames=turn.frames,
-            timeline=turn.timeline,
-        )
-
-    def _context_item(self, entry: WireItem | ItemReference) -> Item:
-        if isinstance(entry, ItemReference):
-            return self._conversation.get(entry.id)
-        return self._read(entry)
-
-    def _read(self, entry: WireItem) -> Item:
         return input_items.read(
-            entry,
+            item,
             new_id=self._new_id,
             media=self._media,
             form=self.settings.input_format,
             config=self._config,
         )
 
-    def _pair_words(self, now: float) -> None:
-        """A typed question with the camera on is about what the camera shows now."""
-        last = self._conversation.items[-1] if self._conversation.items else None
-        if last is None or last.role != "user" or last.num_images() or last.call:
-            return
-        if all(isinstance(part, Text) for part in last.content):
-            self._pair(last, now, now)
-            last.version += bool(last.frames)
+    def add_item(self, item: Item, event: client.ItemCreate, now: float) -> None:
+        """Put an item that was read from ``event`` into the conversation."""
+        previous = self._conversation.insert(item, event.previous_item_id or None)
+        self._announce(item, previous)
+        if self._listener.utterance is not None or item.num_images():
+            self._go_on(now)  # else it waits for its response, which may give it a frame
 
-    def _start_queued(self, now: float) -> None:
-        if self._queued is not None and self._responder.active_id is None:
-            request, self._queued = self._queued, None
-            self._responder.start(request, now)
+    def _create_response(self, event: client.ResponseCreate, now: float) -> None:
+        params = event.response or client.ResponseParams()
+        is_aside = params.conversation == "none"
+        if not is_aside:
+            self._answers.check_free()
+        settings = session_settings.for_response(self.settings, params)
+        context = None
+        if params.input not in (UNSET, None):
+            context = [self._context_item(entry) for entry in params.input or []]
+        metadata = params.metadata or None
+        if is_aside:
+            context = self._conversation.items[:] if context is None else context
+            self._answers.answer_aside(ask(settings, Turn(), metadata, context), now)
+            return
+        if context is None:
+            self._turn.pair_words(
+                self._conversation.items,
+                self._media,
+                now,
+                config=self._config.pairing,
+                frames_per_turn=self.settings.frames_per_turn,
+            )
+        self._answers.queue(self._request(settings, metadata, context, is_asked=True))
+
+    def _request(
+        self,
+        settings: Settings,
+        metadata: dict[str, str] | None = None,
+        context: list[Item] | None = None,
+        *,
+        is_asked: bool = False,
+    ) -> Request:
+        """Freeze what the next response is asked with; its turn is used up by that."""
+        turn, self._turn = self._turn, Turn()
+        request = ask(settings, turn, metadata, context, is_asked=is_asked)
+        return request if context else request.for_task(self._conversation.items)
+
+    def _context_item(self, entry: WireItem | ItemReference) -> Item:
+        if isinstance(entry, ItemReference):
+            return self._conversation.get(entry.id)
+        return self.read_item(entry)
 
     def configure(self, patch: client.SessionPatch) -> None:
         """Change the settings without telling the client; raises EventRefused."""
         before = self.settings
         self.settings = session_settings.updated(before, patch)
+        self._listener.num_frames = self.settings.frames_per_turn
         if self.settings.input_format != before.input_format:
             self._actions.append(SetInputFormat(self.settings.input_format))
         if (self.settings.turn_detection is None) != (before.turn_detection is None):
             self._forget_speech()
         self._buffer.configure(self.settings.effective_endpointing)
-
-    def _expire(self) -> None:
-        minutes = self._config.server.session_max_s / 60
-        message = f"Your session hit the maximum duration of {minutes:g} minutes."
-        self._send(wire.error("session_expired", message))
-        self._actions.append(Hang(1000, "session expired"))
 
     def _announce(self, item: Item, previous: str | None) -> None:
         self._send(wire.ItemAdded(previous_item_id=previous, item=item.to_wire()))

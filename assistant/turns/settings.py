@@ -11,10 +11,11 @@ from typing import Any, Literal
 from msgspec import UNSET, to_builtins
 
 from assistant.config import Config
-from assistant.turns import tasks, turn_detection
+from assistant.turns import tasks, tools, turn_detection
 from assistant.turns.clock import SAMPLE_RATE_HZ
 from assistant.turns.endpointing import Endpointing
 from assistant.turns.tasks import Task
+from assistant.turns.tools import NO_TOOLS, Tools
 from assistant.turns.turn_detection import TurnDetection
 from assistant.wire import refusals
 from assistant.wire.client_events import (
@@ -77,7 +78,9 @@ class Settings:
     speed: float = 1.0
     truncation: str | dict[str, Any] = "auto"
     tracing: str | dict[str, Any] | None = None
-    parallel_tool_calls: bool = True
+    tools: Tools = NO_TOOLS
+    max_text_chars: int = 100_000
+    """Bound of the instructions, and of all tools together."""
     events: tuple[str, ...] = ()
     """Opt-in vendor events."""
     task: Task = tasks.ASSISTANT
@@ -104,9 +107,7 @@ class Settings:
             "model": self.model,
             "output_modalities": ["text"],
             "instructions": self.instructions,
-            "tools": [],
-            "tool_choice": "auto",
-            "parallel_tool_calls": self.parallel_tool_calls,
+            **self.tools.to_wire(),
             "max_output_tokens": self.max_output_tokens,
             "truncation": self.truncation,
             "tracing": self.tracing,
@@ -145,6 +146,7 @@ def initial(config: Config, model: str, hangover_ms: int) -> Settings:
         max_output_tokens="inf",
         frames_per_turn=config.pairing.frames_per_turn,
         endpointing=endpointing,
+        max_text_chars=config.limits.text_chars,
     )
 
 
@@ -161,7 +163,9 @@ def updated(settings: Settings, patch: SessionPatch) -> Settings:
         raise refusals.invalid_value("session.type", "Supported values are: 'realtime'.")
     changes: dict[str, Any] = {}
     if patch.instructions is not UNSET:
-        changes["instructions"] = patch.instructions or ""
+        changes["instructions"] = _checked_instructions(
+            patch.instructions or "", "session", settings
+        )
     for limit in (patch.max_response_output_tokens, patch.max_output_tokens):
         if limit is not UNSET:
             changes["max_output_tokens"] = checked_output_limit(
@@ -171,8 +175,14 @@ def updated(settings: Settings, patch: SessionPatch) -> Settings:
         changes["truncation"] = _checked_truncation(patch.truncation)
     if patch.tracing is not UNSET:
         changes["tracing"] = to_builtins(patch.tracing)
-    if patch.parallel_tool_calls is not UNSET:
-        changes["parallel_tool_calls"] = patch.parallel_tool_calls is not False
+    changes["tools"] = tools.updated(
+        settings.tools,
+        path="session",
+        declared=patch.tools,
+        choice=patch.tool_choice,
+        parallel=patch.parallel_tool_calls,
+        max_chars=settings.max_text_chars,
+    )
     if patch.voice is not UNSET:
         changes["voice"] = patch.voice or VOICE
     if patch.input_audio_format is not UNSET:
@@ -198,17 +208,33 @@ def for_response(settings: Settings, params: ResponseParams) -> Settings:
     Raises:
         EventRefused: An override is out of its range, or is one we do not have.
     """
-    if params.conversation == "none":
-        reason = "'none' is not supported by this server."
-        raise refusals.invalid_value("response.conversation", reason)
     changes: dict[str, Any] = {}
     if params.instructions is not UNSET and params.instructions is not None:
-        changes["instructions"] = params.instructions
-    limit = params.max_output_tokens
-    if limit is not UNSET and limit is not None:
-        path = "response.max_output_tokens"
-        changes["max_output_tokens"] = checked_output_limit(path, limit)
+        changes["instructions"] = _checked_instructions(
+            params.instructions, "response", settings
+        )
+    for limit in (params.max_response_output_tokens, params.max_output_tokens):
+        if limit is not UNSET and limit is not None:
+            path = "response.max_output_tokens"
+            changes["max_output_tokens"] = checked_output_limit(path, limit)
+    changes["tools"] = tools.updated(
+        settings.tools,
+        path="response",
+        declared=UNSET if params.tools is None else params.tools,
+        choice=UNSET if params.tool_choice is None else params.tool_choice,
+        parallel=UNSET
+        if params.parallel_tool_calls is None
+        else params.parallel_tool_calls,
+        max_chars=settings.max_text_chars,
+    )
     return replace(settings, **changes)
+
+
+def _checked_instructions(text: str, path: str, settings: Settings) -> str:
+    if len(text) > settings.max_text_chars:
+        reason = f"{len(text)} characters, the bound is {settings.max_text_chars}."
+        raise refusals.invalid_value(f"{path}.instructions", reason)
+    return text
 
 
 def checked_output_limit(param: str, limit: int | str | None) -> int | Literal["inf"]:

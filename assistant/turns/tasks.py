@@ -36,6 +36,10 @@ class Task:
     """English name of the language to translate to; empty where none is."""
 
     @property
+    def needs_sound(self) -> bool:
+        return self.kind != "assistant"
+
+    @property
     def words(self) -> str:
         """What the model is told behind the sound (model card, "Input formats")."""
         match self.kind:

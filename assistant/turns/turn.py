@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from assistant.config import PairingConfig
-from assistant.turns.conversation import Frame, Item
+from assistant.turns.conversation import Frame, Item, Text
 from assistant.turns.pairing import FrameMeta, pair
 from assistant.turns.timeline import Timeline
 
@@ -23,6 +23,14 @@ class Frames(Protocol):
         """Return how different two frames are, in [0, 1]."""
 
 
+def shows_something(
+    camera: Frames, now: float, config: PairingConfig, frames_per_turn: int
+) -> bool:
+    """Return whether a turn that begins now would get a frame."""
+    config = replace(config, frames_per_turn=min(1, frames_per_turn))
+    return bool(pair(camera.frames(), now, now, config, camera.novelty).used)
+
+
 @dataclass(slots=True)
 class Turn:
     """One turn, from its utterance to the response that uses it up."""
@@ -30,6 +38,29 @@ class Turn:
     timeline: Timeline = field(default_factory=Timeline)
     frames: list[dict[str, Any]] = field(default_factory=list)
     """Every frame that was offered, used or not, as it stands on the wire."""
+
+    def pair_words(
+        self,
+        items: Sequence[Item],
+        camera: Frames,
+        now: float,
+        *,
+        config: PairingConfig,
+        frames_per_turn: int,
+    ) -> None:
+        """A typed question with the camera on is about what the camera shows now."""
+        last = items[-1] if items else None
+        if last is None or last.role != "user" or last.num_images() or last.call:
+            return
+        if all(isinstance(part, Text) for part in last.content):
+            self.pair(
+                last,
+                camera,
+                start_s=now,
+                end_s=now,
+                config=config,
+                frames_per_turn=frames_per_turn,
+            )
 
     def pair(
         self,
@@ -41,7 +72,12 @@ class Turn:
         config: PairingConfig,
         frames_per_turn: int,
     ) -> None:
-        """Attach the frames of that time to ``item`` and note what became of every one."""
+        """
+        Attach the frames of that time to ``item`` and note what became of every one.
+
+        A single frame that the item has already is kept if nothing new is to be seen.
+        """
+        before = [frame.id for frame in item.frames]
         offered = {frame.id: frame for frame in camera.frames()}
         pairing = pair(
             list(offered.values()),
@@ -49,11 +85,14 @@ class Turn:
             end_s,
             replace(config, frames_per_turn=frames_per_turn),
             camera.novelty,
+            prefilled=before[0] if len(before) == 1 else None,
         )
-        item.frames = [
-            Frame(frame_id, camera.frame(frame_id), config.live_max_crops)
-            for frame_id in pairing.used
-        ]
+        if pairing.used != before:
+            item.version += 1
+            item.frames = [
+                Frame(frame_id, camera.frame(frame_id), config.live_max_crops)
+                for frame_id in pairing.used
+            ]
         self.frames = [
             {
                 "id": decision.id,

@@ -181,7 +181,11 @@ class ResponseParams(msgspec.Struct):
     instructions: str | UnsetType | None = UNSET
     conversation: Literal["auto", "none"] | UnsetType | None = UNSET
     input: list[Item | ItemReference] | UnsetType | None = UNSET
+    tools: list[dict[str, Any]] | UnsetType | None = UNSET
+    tool_choice: str | dict[str, Any] | UnsetType | None = UNSET
+    parallel_tool_calls: bool | UnsetType | None = UNSET
     max_output_tokens: int | Literal["inf"] | UnsetType | None = UNSET
+    max_response_output_tokens: int | Literal["inf"] | UnsetType | None = UNSET
     metadata: dict[str, str] | UnsetType | None = UNSET
 
 

@@ -14,6 +14,7 @@ Append     add parts at the end; each is encoded and prefilled as it arrives
 Mark       remember the present end under a number
 Rollback   cut the sequence back to a mark (marks after it are forgotten)
 Generate   sample a reply from the present end; its tokens become part of the sequence
+Promote    let a speculative generation count like any other from now on
 Cancel     stop a generation and keep only its first ``num_kept`` tokens
 Close      free the sequence
 =========  ==========================================================================
@@ -86,6 +87,29 @@ class AudioPart(Message):
 Part = TextPart | ControlPart | TokensPart | ImagePart | AudioPart
 
 
+class Function(Message):
+    """A function that a reply may call."""
+
+    name: str
+    parameters: str
+    """JSON schema of its arguments, as JSON; empty when it has none."""
+
+
+class Constraint(Message, kw_only=True):
+    """
+    The grammar of the calls in a reply: ``<|tool_call|>[{"name": …, "arguments": …}, …]``.
+
+    Every call is of one of these functions, with arguments that are valid JSON for its
+    schema, and the reply ends behind them. A reply that must not be a call is free until
+    it begins one.
+    """
+
+    functions: list[Function]
+    is_required: bool
+    """The reply is a call from its first token on."""
+    max_calls: int = 1
+
+
 class Sampling(Message, kw_only=True):
     """How a reply is drawn from the logits."""
 
@@ -94,6 +118,7 @@ class Sampling(Message, kw_only=True):
     """0 takes the most probable token."""
     top_p: float = 1.0
     seed: int = 0
+    constraint: Constraint | None = None
 
 
 # --- gateway to engine -----------------------------------------------------------------
@@ -124,6 +149,23 @@ class Generate(Message):
     generation: int
     """Unique per sequence; every answer repeats it."""
     sampling: Sampling
+    is_speculative: bool = False
+    """
+    Nobody waits for it yet: it is computed only while nothing else can be, and takes
+    nobody's row. Its tokens are sent as they come; whoever asked holds them back.
+    """
+
+
+class Promote(Message):
+    """
+    The turn that a speculative generation answers is over: somebody waits for it now.
+
+    Nothing is computed again. Has no answer, and no effect on a generation that has ended
+    or was not speculative.
+    """
+
+    sequence: int
+    generation: int
 
 
 class Cancel(Message):
@@ -146,7 +188,7 @@ class Ping(Message):
     nonce: int
 
 
-Order = Open | Append | Mark | Rollback | Generate | Cancel | Close | Ping
+Order = Open | Append | Mark | Rollback | Generate | Promote | Cancel | Close | Ping
 
 # --- engine to gateway -----------------------------------------------------------------
 

@@ -163,6 +163,23 @@ class TextDone(ServerEvent, tag="response.output_text.done"):
     text: str
 
 
+class ArgumentsDelta(ServerEvent, tag="response.function_call_arguments.delta"):
+    response_id: str
+    item_id: str
+    output_index: int
+    call_id: str
+    delta: str
+
+
+class ArgumentsDone(ServerEvent, tag="response.function_call_arguments.done"):
+    response_id: str
+    item_id: str
+    output_index: int
+    call_id: str
+    name: str
+    arguments: str
+
+
 class ErrorBody(msgspec.Struct, kw_only=True):
     type: Literal["invalid_request_error", "server_error"]
     code: str | None

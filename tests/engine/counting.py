@@ -28,8 +28,20 @@ class Bench:
         sequence.pop_prefilled()
         self.scheduler.update(sequence)
 
-    def generate(self, sequence: Sequence, num_tokens: int = 5, now: float = 0.0) -> None:
-        sequence.begin(1, Sampling(max_tokens=num_tokens), now)
+    def generate(
+        self,
+        sequence: Sequence,
+        num_tokens: int = 5,
+        now: float = 0.0,
+        *,
+        is_speculative: bool = False,
+    ) -> None:
+        sampling = Sampling(max_tokens=num_tokens)
+        sequence.begin(1, sampling, now, is_speculative=is_speculative)
+        self.scheduler.update(sequence)
+
+    def promote(self, sequence: Sequence, now: float = 0.0) -> None:
+        sequence.promote(1, now)
         self.scheduler.update(sequence)
 
     def end(self, sequence: Sequence) -> None:
@@ -38,11 +50,16 @@ class Bench:
         self.scheduler.update(sequence)
 
     def step(self) -> Step | None:
-        self.scheduler.admit()
+        evicted = self.scheduler.admit()
+        for victim in evicted:
+            assert victim.generation is None or victim.generation.is_speculative
         self.check_rows()
         step = self.scheduler.next_step()
-        if step is not None:
+        if step is None:
+            assert not any(self.is_able(s) for s in self.sequences), "idle beside work"
+        else:
             self.check(step)
+            self.check_priority(step)
             self.carry_out(step)
         return step
 
@@ -84,6 +101,19 @@ class Bench:
             if self.slots.get(sequence) is None:
                 assert sequence.num_computed == 0, "computed without a row"
 
+    def is_able(self, sequence: Sequence) -> bool:
+        """Return whether a step could be made for this sequence now."""
+        has_work = sequence.generation is not None or bool(sequence.pending)
+        return has_work and self.slots.get(sequence) is not None
+
+    def check_priority(self, step: Step) -> None:
+        chosen = step.sequences if isinstance(step, Decode) else (step.sequence,)
+        speculates = [is_speculative(sequence) for sequence in chosen]
+        if any(speculates):
+            assert all(speculates), "a speculation makes a reply's step longer"
+            others = [s for s in self.sequences if not is_speculative(s)]
+            assert not any(self.is_able(s) for s in others), "a speculation goes first"
+
     def check(self, step: Step) -> None:
         match step:
             case Encode():
@@ -102,6 +132,10 @@ class Bench:
                 assert all(s.can_decode for s in step.sequences)
 
 
+def is_speculative(sequence: Sequence) -> bool:
+    return sequence.generation is not None and sequence.generation.is_speculative
+
+
 def words(num_tokens: int) -> Chunk:
     return text_chunk([1] * num_tokens)
 
@@ -110,11 +144,17 @@ def image(num_tokens: int) -> Chunk:
     return Chunk(kind="image", num_tokens=num_tokens, is_encoded=False)
 
 
-def replying(bench: Bench, adapter: Adapter = "none", num_tokens: int = 50) -> Sequence:
+def replying(
+    bench: Bench,
+    adapter: Adapter = "none",
+    num_tokens: int = 50,
+    *,
+    is_speculative: bool = False,
+) -> Sequence:
     """Return a sequence that is decoding."""
     sequence = bench.open(adapter)
     bench.append(sequence, words(4))
-    bench.generate(sequence, num_tokens)
+    bench.generate(sequence, num_tokens, is_speculative=is_speculative)
     while not sequence.num_output:
         bench.step()
     return sequence

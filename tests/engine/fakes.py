@@ -13,12 +13,21 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from assistant.engine.constraint import Vocabulary
 from assistant.engine.sequence import Chunk, Piece, text_chunk
 from assistant.errors import MediaError, RequestRefused
 from assistant.wire import link
 
 STOP = 256
 VOCAB_SIZE = 257
+CALL, CALL_END = 2, 3
+"""Control tokens of the toy; as characters they are unused."""
+VOCABULARY = Vocabulary(
+    [b"" if n in (CALL, CALL_END) else bytes([n]) for n in range(256)] + [b""],
+    call=CALL,
+    call_end=CALL_END,
+    stop_ids=frozenset({STOP}),
+)
 MASK = 2**61 - 1
 NOT_A_NUMBER = "\x07"
 """Text ending in this has logits that are not finite."""
@@ -64,6 +73,7 @@ class FakeBackend:
     stop_ids: frozenset[int] = frozenset({STOP})
     adapters: frozenset[link.Adapter] = frozenset({"none", "speech", "vision"})
     vocab_size: int = VOCAB_SIZE
+    vocabulary: Vocabulary = field(default_factory=lambda: VOCABULARY)
     decode_error: Exception | None = None
     calls: list[str] = field(default_factory=list)
     rows: list[list[int]] = field(init=False)

@@ -86,6 +86,79 @@ def test_sequences_with_prompts_to_read_take_turns() -> None:
     assert owners == [0, 1, 2, 0, 1, 2]
 
 
+# --- speculation -----------------------------------------------------------------------
+
+
+def test_a_speculation_gets_a_step_only_when_nobody_else_has_one_to_make() -> None:
+    bench = Bench(3)
+    guess = replying(bench, is_speculative=True)
+    reply = replying(bench, num_tokens=3)
+    ahead = bench.open()
+    bench.append(ahead, words(30))
+    done = bench.run()
+    mine = [
+        index
+        for index, step in enumerate(done)
+        if isinstance(step, Decode) and guess in step.sequences
+    ]
+    assert mine == list(range(len(done) - 49, len(done)))
+    assert reply.generation is None
+    assert ahead.num_computed == 30
+
+
+def test_speculations_take_turns_and_those_of_one_adapter_decode_together() -> None:
+    bench = Bench(3)
+    first = replying(bench, "speech", is_speculative=True)
+    second = replying(bench, "speech", is_speculative=True)
+    third = replying(bench, "vision", is_speculative=True)
+    steps = [bench.step() for _ in range(4)]
+    owners = [set(step.sequences) for step in steps if isinstance(step, Decode)]
+    assert owners == [{first, second}, {third}, {first, second}, {third}]
+
+
+def test_a_promoted_speculation_decodes_with_the_replies() -> None:
+    bench = Bench(2)
+    guess = replying(bench, is_speculative=True)
+    reply = replying(bench)
+    step = bench.step()
+    assert isinstance(step, Decode)
+    assert step.sequences == (reply,)
+    bench.promote(guess)
+    step = bench.step()
+    assert isinstance(step, Decode)
+    assert step.sequences == (reply, guess)
+
+
+def test_speculation_takes_nobodys_row() -> None:
+    bench = Bench(1)
+    idle, guess = bench.open(), bench.open()
+    bench.append(idle, words(3))
+    bench.run()
+    bench.append(guess, words(3))
+    bench.generate(guess, is_speculative=True)
+    assert bench.scheduler.admit() == []
+    assert bench.slots.get(idle) is not None
+    bench.promote(guess)
+    assert bench.scheduler.admit() == [idle]
+
+
+def test_a_reply_takes_the_row_of_an_idle_then_of_a_speculating_then_of_a_reading_one() -> (
+    None
+):
+    bench = Bench(3)
+    ahead, guess, idle = bench.open(), replying(bench, is_speculative=True), bench.open()
+    bench.append(idle, words(2))
+    while idle.pending or not idle.num_computed:
+        bench.step()
+    bench.append(ahead, words(50))
+    bench.scheduler.admit()
+    for victim in (idle, guess, ahead):
+        reply = bench.open()
+        bench.append(reply, words(2))
+        bench.generate(reply)
+        assert bench.scheduler.admit() == [victim]
+
+
 # --- rows ------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 from assistant.config import Config
 from assistant.turns.actions import Action, Send, Tell
 from assistant.turns.conversation import Conversation, Item, Text
+from assistant.turns.load import Load
 from assistant.turns.mirror import Mirror
 from assistant.turns.responder import Request, Responder
 from assistant.wire import link, server_events as wire
@@ -27,6 +28,7 @@ class Desk:
             conversation=self.conversation,
             conversation_id="conv",
             mirror=Mirror(itertools.count(1)),
+            load=Load(),
             new_id=lambda kind: f"{kind}_{next(numbers)}",
             emit=self.actions.append,
         )

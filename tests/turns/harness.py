@@ -9,6 +9,7 @@ import msgspec
 from assistant.config import Config
 from assistant.errors import MediaError
 from assistant.turns.actions import Action, Hang, Send, Tell
+from assistant.turns.load import Load
 from assistant.turns.pairing import FrameMeta
 from assistant.turns.session import Session
 from assistant.turns.settings import InputFormat
@@ -70,12 +71,14 @@ class Bench:
     ) -> None:
         self.now = 0.0
         self.media = FakeMedia()
+        self.load = Load()
         self._numbers: dict[str, Iterator[int]] = {}
         self.session = Session(
             config=config or Config(),
             media=self.media,
             model="fake",
             sequence_numbers=itertools.count(1),
+            load=self.load,
             new_id=self._new_id,
             expires_at=2_000_000_000,
             hangover_ms=0,
@@ -164,6 +167,10 @@ class Bench:
 
     def forget(self) -> None:
         self.actions.clear()
+
+    def forget_events(self) -> None:
+        """Forget what was sent to the client, and keep the orders."""
+        self.actions = [a for a in self.actions if not isinstance(a, Send)]
 
     def types(self) -> list[str]:
         """Wire names of the events since the last ``forget``."""

@@ -42,6 +42,8 @@ class Sequence:
     reply: tuple[int, int] | None = None
     """Generation and start of the latest reply; None once something was appended."""
     is_failed: bool = False
+    is_speculative: bool = False
+    """The reply under way, or the one that ended, was not promoted yet."""
 
 
 class ReferenceEngine:
@@ -58,7 +60,7 @@ class ReferenceEngine:
         self.num_read = 0
         """Atoms appended since the beginning; what a re-read costs shows here."""
         self.asked: list[Atom] | None = None
-        """What stood before the latest reply; None when it was not begun."""
+        """What stands before the latest reply that somebody waits for, if any."""
         self._max_tokens = max_tokens
         self._last_number = 0
 
@@ -80,7 +82,9 @@ class ReferenceEngine:
                 sequence.is_failed = False
                 self._cut(sequence, sequence.marks[mark])
             case link.Generate(number, generation):
-                self._generate(number, sequence, generation)
+                self._generate(number, sequence, order)
+            case link.Promote(_, generation):
+                self._promote(sequence, generation)
             case link.Cancel(_, generation, num_kept):
                 # Also when the reply has ended and Finished is still under way.
                 if sequence.reply is not None and sequence.reply[0] == generation:
@@ -148,14 +152,25 @@ class ReferenceEngine:
             )
         )
 
-    def _generate(self, number: int, sequence: Sequence, generation: int) -> None:
+    def _promote(self, sequence: Sequence, generation: int) -> None:
+        # It may have ended: its number is that of the latest reply all the same.
+        assert sequence.reply is not None
+        assert sequence.reply[0] == generation
+        assert sequence.is_speculative, "promoted twice"
+        sequence.is_speculative = False
+        self.asked = sequence.read[: sequence.reply[1]]
+
+    def _generate(self, number: int, sequence: Sequence, order: link.Generate) -> None:
+        generation = order.generation
         assert sequence.generation is None, "two replies at once"
         if sequence.is_failed:
             self.reports.append(_failed(number, generation, "context_length_exceeded"))
             return
         sequence.generation = generation
         sequence.reply = (generation, len(sequence.read))
-        self.asked = list(sequence.read)
+        sequence.is_speculative = order.is_speculative
+        if not order.is_speculative:
+            self.asked = list(sequence.read)
         self.reports.append(link.Admitted(number, generation))
 
     def _cut(self, sequence: Sequence, end: int) -> None:

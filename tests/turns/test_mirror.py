@@ -14,6 +14,10 @@ def ordered(mirror: Mirror, reply_id: str, *items: Item) -> list[str]:
     """Ask for a reply to a conversation; return the names of the orders, told apart."""
     adapter = prompt.adapter_for(items)
     orders = mirror.orders(adapter, prompt.segments("", items), prompt.reply_key(reply_id))
+    return names(orders)
+
+
+def names(orders: list[link.Order]) -> list[str]:
     return [
         f"{type(order).__name__} {order.mark}"
         if isinstance(order, link.Mark | link.Rollback)
@@ -88,6 +92,7 @@ def test_costs_belong_to_the_segments_in_the_order_of_their_appends() -> None:
     item = picture("1")
     wanted = prompt.segments("", [item])
     ordered(mirror, "2", item)
+    mirror.serve()
     assert mirror.known_cost(wanted) == 0
     for counts in ((1, 276, 0), (1, 0, 0), (1, 0, 0)):
         mirror.receive_appended(appended(1, *counts))
@@ -111,6 +116,7 @@ def test_costs_are_known_across_sequences_until_they_are_pruned() -> None:
     item = user("1", "Hi")
     wanted = prompt.segments("", [item])
     ordered(mirror, "2", item)
+    mirror.serve()
     mirror.receive_appended(appended(1, 5, 0, 0))
     mirror.forget()
     mirror.prune_costs(wanted)
@@ -137,3 +143,61 @@ def test_a_second_turn_of_a_long_conversation_reads_only_what_is_new() -> None:
         items.append(reply(reply_id, number))
     assert num_read[0] == 7
     assert set(num_read[1:]) == {5}
+
+
+def test_what_is_held_already_is_not_ordered_again() -> None:
+    mirror = Mirror(itertools.count(1))
+    wanted = prompt.segments("Be brief.", [user("1", "Hi")], is_open=True)
+    assert names(mirror.orders("speech", wanted))[0] == "Open"
+    assert mirror.orders("speech", wanted) == []
+
+
+def test_wanting_less_is_one_rollback() -> None:
+    mirror = Mirror(itertools.count(1))
+    first = user("1", "Hi")
+    ordered(mirror, "2", first)
+    less = prompt.segments("", [first], is_open=True)
+    assert names(mirror.orders("none", less)) == ["Rollback 1"]
+
+
+def test_what_no_answer_was_built_on_is_wasted_when_it_is_cut() -> None:
+    mirror = Mirror(itertools.count(1))
+    first = user("1", "Hi")
+    ordered(mirror, "2", first)
+    mirror.serve()
+    for _ in range(3):
+        mirror.receive_appended(appended(1, 5, 0, 0))
+    ordered(mirror, "3", first, user("2", "Guess"))
+    # The answer to the second one is known to have been read, its header is not yet.
+    for _ in range(2):
+        mirror.receive_appended(appended(1, 7, 0, 0))
+    assert mirror.tally.num_wasted == 0
+    ordered(mirror, "4", first)
+    assert mirror.tally.num_wasted == 14
+    mirror.receive_appended(appended(1, 1, 0, 0))
+    assert mirror.tally.num_wasted == 15, "what was under way when it was cut counts too"
+    assert mirror.tally.num_read == 30
+
+
+def test_what_an_answer_was_built_on_is_read_again_and_not_wasted() -> None:
+    mirror = Mirror(itertools.count(1))
+    first = user("1", "Hi")
+    for number in range(2):
+        ordered(mirror, str(number), first)
+        mirror.serve()
+        for _ in range(3):
+            mirror.receive_appended(appended(number + 1, 5, 0, 0))
+        mirror.close()
+    # Its header is another one each time.
+    assert (mirror.tally.num_reread, mirror.tally.num_wasted) == (10, 0)
+
+
+def test_what_was_only_read_ahead_costs_nothing_until_it_is_served() -> None:
+    mirror = Mirror(itertools.count(1))
+    wanted = prompt.segments("", [user("1", "Hi")])
+    mirror.orders("none", wanted)
+    for _ in range(2):
+        mirror.receive_appended(appended(1, 5, 0, 0))
+    assert mirror.known_cost(wanted) == 0
+    mirror.serve()
+    assert mirror.known_cost(wanted) == 10

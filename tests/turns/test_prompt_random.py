@@ -2,8 +2,10 @@
 Prompt, mirror and responder together: whatever happens, the engine reads a fresh prompt.
 
 Random conversations meet random edits, cancels with tokens in flight, trimming, failures
-and engine deaths. Before every reply the engine must hold exactly what an engine that
-knows nothing would be given, under the adapter it would be given it with.
+and engine deaths, and all the while the engine reads ahead and answers what was not asked
+yet. Before every reply that is given the engine must hold exactly what an engine that
+knows nothing would be given, under the adapter it would be given it with; what is done
+ahead leaves the conversation as it is and shows the client nothing.
 """
 
 import contextlib
@@ -17,8 +19,11 @@ from assistant.config import Config, PairingConfig
 from assistant.turns import prompt
 from assistant.turns.actions import Action, Send, Tell
 from assistant.turns.conversation import Conversation, Item
+from assistant.turns.load import Load
 from assistant.turns.mirror import Mirror
-from assistant.turns.responder import Request, Responder
+from assistant.turns.plan import Outlook
+from assistant.turns.request import Request
+from assistant.turns.responder import Responder
 from assistant.wire import link, server_events as wire
 from assistant.wire.refusals import EventRefused
 from tests.turns import items
@@ -40,7 +45,9 @@ class Bench:
         self.actions: list[Action] = []
         self.numbers = itertools.count(1)
         self.request = Request(instructions="", max_output_tokens="inf")
+        self.draft: Item | None = None
         self.open_responses = 0
+        self.num_promoted = 0
         self.num_replies = 0
         self.is_alive = False
         pairing = PairingConfig(max_prompt_images=4, keep_prompt_images=2)
@@ -49,6 +56,7 @@ class Bench:
             conversation=self.conversation,
             conversation_id="conv",
             mirror=self.mirror,
+            load=Load(),
             new_id=lambda kind: f"{kind} of the server {next(self.numbers)}",
             emit=self.actions.append,
         )
@@ -98,6 +106,46 @@ class Bench:
             truncation=self.draw.choice(["auto", "auto", "disabled"]),
         )
         self.responder.start(self.request, 0.0)
+
+    def look_ahead(self, *, is_pause: bool | None = None) -> None:
+        """Let the engine do what seems to come; often it will come so."""
+        before = self.snapshot()
+        request = Request(instructions=self.request.instructions, max_output_tokens="inf")
+        expected = self.known()
+        if self.draft is not None:
+            expected = [*expected, self.draft]
+        outlook = Outlook(
+            items=expected,
+            at_least=self.draw.choice(["none", "speech", "vision"]),
+            is_pause=self.draw.random() < 0.6 if is_pause is None else is_pause,
+        )
+        num_actions = len(self.actions)
+        self.responder.look_ahead(request, outlook, 0.0)
+        assert not any(isinstance(a, Send) for a in self.actions[num_actions:])
+        assert self.snapshot() == before
+
+    def make_room(self) -> None:
+        outlook = Outlook(items=self.known(), at_least="none", may_trim=True)
+        self.responder.look_ahead(self.request, outlook, 0.0)
+
+    def speak(self) -> None:
+        """Begin an item, go on with it, or finish it and ask for an answer."""
+        if self.draft is None:
+            self.draft = items.spoken(f"spoken {next(self.numbers)}", num_frames=1)
+        elif self.draw.random() < 0.3:
+            self.draft.num_takes += 1
+            self.draft.content = items.spoken("", str(next(self.numbers)).encode()).content
+        elif self.responder.active_id is None:
+            asked = self.request.instructions
+            self.look_ahead(is_pause=True)
+            self.carry_out()
+            for happen in self.draw.sample([self.write, self.hear_engine, self.finish], 2):
+                happen()
+            self.request = Request(instructions=asked, max_output_tokens="inf")
+            with contextlib.suppress(EventRefused):
+                self.conversation.insert(self.draft)
+            self.draft = None
+            self.responder.start(self.request, 0.0)
 
     def cancel(self) -> None:
         if self.responder.active_id is not None:
@@ -152,7 +200,8 @@ class Bench:
             + [self.write, self.hear_engine] * 4
             + [self.finish] * 3
             + [self.delete, self.replace_item, self.attach_frames, self.cancel]
-            + [self.time_out, self.die, self.live]
+            + [self.time_out, self.die, self.live, self.make_room]
+            + [self.look_ahead, self.speak] * 4
         )
         happen()
         self.carry_out()
@@ -168,6 +217,7 @@ class Bench:
                 assert self.open_responses in (0, 1)
             elif isinstance(action, Tell):
                 self.engine.receive(action.order)
+                self.num_promoted += isinstance(action.order, link.Promote)
         if self.engine.asked is not None:
             self.check_asked(self.engine.asked)
             self.engine.asked = None
@@ -184,6 +234,9 @@ class Bench:
         assert list(self.engine.sequences) == [sequence], "a sequence was left open"
         assert self.engine.sequences[sequence].adapter == prompt.adapter_for(shown)
 
+    def snapshot(self) -> list[object]:
+        return [(i, i.version, i.is_in_prompt, i.num_bytes()) for i in self.known()]
+
     def known(self) -> list[Item]:
         return self.conversation.items
 
@@ -197,7 +250,7 @@ class Bench:
 def test_before_every_reply_the_engine_holds_what_a_fresh_prompt_would_say(
     decade: int,
 ) -> None:
-    num_replies = 0
+    num_replies = num_promoted = 0
     for seed in range(decade * 20, decade * 20 + 20):
         bench = Bench(seed)
         try:
@@ -207,7 +260,9 @@ def test_before_every_reply_the_engine_holds_what_a_fresh_prompt_would_say(
             error.add_note(f"seed {seed}")
             raise
         num_replies += bench.num_replies
-    assert num_replies > 100, "the schedules hardly ever ask for a reply"
+        num_promoted += bench.num_promoted
+    assert num_replies > 80, "the schedules hardly ever ask for a reply"
+    assert num_promoted > 20, "the schedules hardly ever guess right"
 
 
 def test_costs_are_those_of_what_is_held_once_every_answer_has_come() -> None:

@@ -19,9 +19,10 @@ def test_what_was_heard_of_a_cancelled_answer_stays_in_the_next_prompt() -> None
     bench.hear(0.95, 0.5)
     bench.forget()
     bench.hear(0.02, 0.7)
-    # The engine keeps the two tokens that were sent: only what follows is appended.
+    # The engine keeps the two tokens that were sent: only what follows is appended, and
+    # the end of the answer was while the user still spoke.
     assert bench.orders(link.Rollback) == []
-    assert prompt_of(bench).startswith("<end> <user> [audio")
+    assert prompt_of(bench).startswith("<user> [audio")
 
 
 def test_a_cancel_before_the_first_token_leaves_no_item_behind() -> None:
@@ -31,10 +32,12 @@ def test_a_cancel_before_the_first_token_leaves_no_item_behind() -> None:
     bench.client(client.ResponseCancel())
     assert bench.types() == ["response.done"]
     assert bench.done().output == []
+    # The reply's header is rolled back at once; both questions stand in one user turn.
+    assert bench.orders(link.Rollback) == [link.Rollback(1, 1)]
     bench.forget()
     bench.speak()
-    # The reply's header is rolled back; both questions now stand in one user turn.
-    assert len(bench.orders(link.Rollback)) == 1
+    assert bench.orders(link.Rollback) == []
+    assert prompt_of(bench).startswith("[audio")
 
 
 def test_a_second_turn_appends_only_what_is_new() -> None:
@@ -42,11 +45,12 @@ def test_a_second_turn_appends_only_what_is_new() -> None:
     bench.speak()
     bench.answer("Yes")
     bench.finish()
+    assert prompt_of(bench).endswith("<assistant> <end>"), "in the time between the turns"
     bench.forget()
     bench.speak()
     assert bench.orders(link.Open) == []
     assert bench.orders(link.Rollback) == []
-    assert prompt_of(bench).startswith("<end> <user> [audio")
+    assert prompt_of(bench).startswith("<user> [audio")
 
 
 def test_switching_the_camera_on_opens_a_sequence_of_the_other_adapter() -> None:
@@ -100,8 +104,9 @@ def test_an_engine_death_ends_the_response_and_the_next_turn_has_the_history() -
     details = bench.done().status_details
     assert details is not None
     assert details["error"]["code"] == "engine_gone"
-    bench.engine(READY)
     bench.forget()
+    bench.engine(READY)
+    assert prompt_of(bench).startswith("<user> [audio"), "before anybody speaks"
     bench.speak()
     assert bench.orders(link.Open) == [link.Open(2, "speech")]
     assert "<assistant> ids[100, 101] <end> <user> [audio" in prompt_of(bench)

@@ -25,6 +25,8 @@ ORDERS: list[link.Order] = [
     link.Mark(1, 2),
     link.Rollback(1, 2),
     link.Generate(1, 3, SAMPLING),
+    link.Generate(1, 3, SAMPLING, is_speculative=True),
+    link.Promote(1, 3),
     link.Cancel(1, 3, num_kept=4),
     link.Close(1),
     link.Ping(7),

@@ -1,0 +1,165 @@
+import pytest
+
+from assistant.turns.actions import Tell
+from assistant.wire import client_events as client, items, link, server_events as wire
+from assistant.wire.refusals import EventRefused
+from tests.turns.harness import CLOSING, VAD_TURN, Bench, prompt_of, text_item
+
+TOOL = {"type": "function", "name": "look", "parameters": {"type": "object"}}
+CALL = '<|tool_call|>[{"name": "look", "arguments": {"at": 1}}]<|/tool_call|>'
+CALLED = [
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.function_call_arguments.delta",
+    "response.function_call_arguments.done",
+    "conversation.item.done",
+    "response.output_item.done",
+]
+
+
+def result(call_id: str = "call_1") -> client.ItemCreate:
+    output = items.FunctionCallOutputItem(call_id=call_id, output="a cup")
+    return client.ItemCreate(item=output)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    bench = Bench()
+    bench.update(tools=[TOOL], instructions="Help.")
+    bench.forget_events()
+    return bench
+
+
+def test_a_call_and_its_result_make_the_documented_round_trip(bench: Bench) -> None:
+    bench.client(text_item("what is it?"))
+    bench.client(client.ResponseCreate())
+    told = '[{"name": "look", "parameters": {"type": "object"}}]'
+    system = f"<system> Help. <tool> {told} <tool_end> <end>"
+    assert prompt_of(bench) == f"{system} <user> what is it? <end> <assistant>"
+    bench.forget_events()
+    bench.answer(CALL)
+    bench.finish()
+    assert bench.types() == [*CALLED, "response.done"]
+    (call,) = bench.done().output
+    assert isinstance(call, items.FunctionCallItem)
+    bench.forget_events()
+    orders = len(bench.orders(link.Append))
+    bench.client(result(str(call.call_id)))
+    bench.client(client.ResponseCreate())
+    parts = [p for o in bench.orders(link.Append)[orders:] for p in o.parts]
+    assert [p for p in parts if isinstance(p, link.TextPart)] == [link.TextPart("a cup")]
+    assert "response.created" in bench.types()
+
+
+def test_a_response_asked_for_with_the_result_waits_for_the_end_of_the_call(
+    bench: Bench,
+) -> None:
+    bench.client(text_item("what is it?"))
+    bench.client(client.ResponseCreate())
+    bench.answer(CALL)
+    bench.client(result())
+    bench.forget_events()
+    bench.client(client.ResponseCreate())
+    assert bench.types() == []
+    with pytest.raises(EventRefused, match="already has an active response"):
+        bench.client(client.ResponseCreate())
+    bench.finish()
+    assert bench.types() == ["response.done", "response.created"]
+
+
+def test_speech_ends_what_waits_as_well(bench: Bench) -> None:
+    bench.client(text_item("what is it?"))
+    bench.client(client.ResponseCreate())
+    bench.answer(CALL)
+    bench.client(result())
+    bench.client(client.ResponseCreate())
+    bench.forget_events()
+    bench.speak()
+    done = [event.response for event in bench.events(wire.ResponseDone)]
+    assert [(r.id, r.status) for r in done] == [
+        ("resp_1", "cancelled"),
+        ("resp_2", "cancelled"),
+    ]
+    assert bench.types()[-5:] == VAD_TURN[1:]
+
+
+def test_items_put_in_while_a_reply_streams_come_behind_the_whole_of_it(
+    bench: Bench,
+) -> None:
+    bench.client(text_item("look", id="u"))
+    bench.client(client.ResponseCreate())
+    bench.answer("I look.")
+    bench.client(text_item("and then?", id="v"))
+    bench.answer(CALL)
+    bench.finish()
+    kinds = [item.id for item in bench.session._conversation.items]
+    assert (kinds[0], kinds[-1]) == ("u", "v")
+    added = bench.events(wire.ItemAdded)
+    assert added[-1].previous_item_id == kinds[1]
+
+
+def test_a_reply_is_read_back_token_by_token_until_a_part_of_it_is_deleted(
+    bench: Bench,
+) -> None:
+    bench.client(text_item("look"))
+    bench.client(client.ResponseCreate())
+    bench.answer("I look.", CALL)
+    bench.finish()
+    call = bench.done().output[1]
+    bench.client(result())
+    before = len(bench.actions)
+    bench.client(client.ResponseCreate())
+    told = [a.order for a in bench.actions[before:] if isinstance(a, Tell)]
+    assert not any(isinstance(order, link.Rollback) for order in told)
+    bench.finish()
+    bench.forget_events()
+    bench.client(client.ItemDelete(item_id=str(call.id)))
+    before = len(bench.actions)
+    bench.client(client.ResponseCreate())
+    told = [a.order for a in bench.actions if isinstance(a, Tell)]
+    parts = [p for order in told if isinstance(order, link.Append) for p in order.parts]
+    assert link.TextPart("I look.") in parts
+
+
+def test_a_call_is_seen_when_it_is_retrieved_while_it_streams(bench: Bench) -> None:
+    bench.client(client.ResponseCreate())
+    bench.answer(CALL[:48])
+    (added,) = bench.events(wire.OutputItemAdded)
+    bench.client(client.ItemRetrieve(item_id=str(added.item.id)))
+    (retrieved,) = bench.events(wire.ItemRetrieved)
+    assert isinstance(retrieved.item, items.FunctionCallItem)
+    assert (retrieved.item.status, retrieved.item.arguments[:4]) == ("in_progress", '{"at')
+
+
+def test_a_response_may_have_tools_of_its_own_and_must_call_what_it_names(
+    bench: Bench,
+) -> None:
+    params = client.ResponseParams(
+        tools=[{"name": "stop"}], tool_choice={"type": "function", "name": "stop"}
+    )
+    bench.client(client.ResponseCreate(response=params))
+    constraint = bench.orders(link.Generate)[-1].sampling.constraint
+    assert constraint is not None
+    assert constraint.is_required
+    assert [f.name for f in constraint.functions] == ["stop"]
+    assert '<tool> [{"name": "stop"}] <tool_end>' in prompt_of(bench)
+    echoed = bench.session.settings.to_wire("s", 0)
+    assert (echoed["tools"], echoed["tool_choice"]) == ([TOOL], "auto")
+
+
+def test_a_cancelled_call_is_incomplete_and_nothing_follows_its_done(bench: Bench) -> None:
+    bench.client(client.ResponseCreate())
+    bench.answer(CALL[:48])
+    bench.forget_events()
+    bench.client(client.ResponseCancel())
+    bench.answer(CALL[48:])
+    assert bench.types() == [*CALLED[3:], "response.done"]
+    assert bench.done().output[0].status == "incomplete"
+
+
+def test_plain_words_close_as_they_always_did(bench: Bench) -> None:
+    bench.client(client.ResponseCreate())
+    bench.answer("Hi")
+    bench.forget_events()
+    bench.finish()
+    assert bench.types() == CLOSING
