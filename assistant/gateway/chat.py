@@ -12,7 +12,6 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 
-from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -23,10 +22,12 @@ from assistant.gateway.engine_client import EngineClient
 from assistant.gateway.service import Service
 from assistant.log import SessionLog
 from assistant.media.attachments import Attachments
-from assistant.turns import chat, tasks
+from assistant.turns import chat
 from assistant.turns.actions import Tell
 from assistant.turns.chat import Question
-from assistant.turns.completion import Broken, Completion, Ended, Output, Spent, Written
+from assistant.turns.chat_answer import ChatAnswer
+from assistant.turns.completion import Broken, Completion, Ended, Output
+from assistant.turns.tool_calls import Piece
 from assistant.wire import chat as wire, link
 from assistant.wire.refusals import EventRefused
 
@@ -92,7 +93,7 @@ class Chat:
         self._engine = engine
         self._completion = Completion(question, engine.sequence_numbers)
         # No bound of its own: a reply has at most as many outputs as a sequence tokens.
-        self.outputs: asyncio.Queue[Written | Ended | Broken] = asyncio.Queue()
+        self.outputs: asyncio.Queue[Piece | Ended | Broken] = asyncio.Queue()
 
     def open(self, admission_s: float) -> asyncio.TimerHandle:
         """Order the reply; the handle is that of its admission timeout."""
@@ -138,10 +139,11 @@ class _Answer(Response):
         super().__init__()
         self._service = service
         self._question = question
-        self._model = model
-        self._id = f"chatcmpl-{secrets.token_hex(12)}"
-        self._created = int(time.time())
-        self._log = SessionLog(log, self._id)
+        number = f"chatcmpl-{secrets.token_hex(12)}"
+        self._told = ChatAnswer(
+            question, id=number, created=int(time.time()), model=model, new_id=_new_id
+        )
+        self._log = SessionLog(log, number)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         server = self._service.config.server
@@ -182,22 +184,14 @@ class _Answer(Response):
             return await self._break(Broken("completion_timeout", message))
 
     async def _collect(self) -> str:
-        text = ""
-        while isinstance(output := await self._chat.outputs.get(), Written):
-            text += output.text
+        output = await self._chat.outputs.get()
+        while not isinstance(output, Ended | Broken):
+            self._told.receive(output)
+            output = await self._chat.outputs.get()
         if isinstance(output, Broken):
             return await self._break(output)
-        choice = wire.Choice(wire.AnswerMessage(text), output.reason)
-        completion = wire.ChatCompletion(
-            id=self._id,
-            created=self._created,
-            model=self._model,
-            choices=[choice],
-            usage=_usage(output.spent),
-            assistant=tasks.fields(self._question.task, text) or UNSET,
-        )
         await self._send.start(200, _JSON)
-        await self._send.end(wire.encode(completion))
+        await self._send.end(wire.encode(self._told.whole(output)))
         return _summary(output)
 
     async def _stream(self) -> str:
@@ -206,21 +200,16 @@ class _Answer(Response):
             # Nothing was sent yet, so the status can still say it.
             return await self._break(output)
         await self._send.start(200, _STREAM)
-        await self._send(self._event(wire.Delta("assistant", "")))
-        text = ""
-        while isinstance(output, Written):
-            text += output.text
-            await self._send(self._event(wire.Delta(content=output.text)))
+        await self._send(wire.event(self._told.opening()))
+        while not isinstance(output, Ended | Broken):
+            chunk = self._told.receive(output)
+            if chunk is not None:
+                await self._send(wire.event(chunk))
             output = await self._chat.outputs.get()
         if isinstance(output, Broken):
             return await self._break(output)
-        last = self._chunk([wire.ChunkChoice(wire.Delta(), output.reason)])
-        last.assistant = tasks.fields(self._question.task, text) or UNSET
-        await self._send(wire.event(last))
-        if self._question.wants_usage:
-            usage = self._chunk([])
-            usage.usage = _usage(output.spent)
-            await self._send(wire.event(usage))
+        for chunk in self._told.end(output):
+            await self._send(wire.event(chunk))
         await self._send.end(wire.DONE)
         return _summary(output)
 
@@ -234,18 +223,6 @@ class _Answer(Response):
             await self._send.start(refusal.status_code, refusal.raw_headers)
             await self._send.end(bytes(refusal.body))
         return broken.code
-
-    def _event(self, delta: wire.Delta) -> bytes:
-        return wire.event(self._chunk([wire.ChunkChoice(delta)]))
-
-    def _chunk(self, choices: list[wire.ChunkChoice]) -> wire.Chunk:
-        return wire.Chunk(
-            id=self._id,
-            created=self._created,
-            model=self._model,
-            choices=choices,
-            usage=None if self._question.wants_usage else UNSET,
-        )
 
 
 class _Sender:
@@ -289,19 +266,6 @@ async def _watch(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     raise _Left
-
-
-def _usage(spent: Spent) -> wire.Usage:
-    return wire.Usage(
-        prompt_tokens=spent.num_prompt,
-        completion_tokens=spent.num_output,
-        total_tokens=spent.num_prompt + spent.num_output,
-        prompt_tokens_details=wire.PromptDetails(
-            cached_tokens=spent.num_cached,
-            audio_tokens=spent.num_audio,
-            image_tokens=spent.num_image,
-        ),
-    )
 
 
 def _summary(ended: Ended) -> str:

@@ -8,15 +8,15 @@ refused with the path of the field; nothing is adjusted silently.
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from assistant.config import Config
-from assistant.turns import input_items, tasks
+from assistant.turns import input_items, tasks, tools
 from assistant.turns.conversation import Item
 from assistant.turns.settings import InputFormat
 from assistant.turns.tasks import Task
+from assistant.turns.tools import NO_TOOLS, Tools
 from assistant.wire import chat as wire, items as wire_items, link, refusals
 from assistant.wire.refusals import EventRefused
 
@@ -33,6 +33,7 @@ class Question:
     instructions: str
     items: list[Item]
     sampling: link.Sampling
+    tools: Tools = NO_TOOLS
     stops: tuple[str, ...] = ()
     task: Task = tasks.ASSISTANT
     is_streamed: bool = False
@@ -66,7 +67,7 @@ def read(
             "model_not_found", f"The model '{request.model}' does not exist.", "model"
         )
     _refuse_unsupported(request)
-    tools(request.tools, request.tool_choice)
+    declared = _tools(request, config)
     sampling = _sampling(request, config, seed)
     stops = _stops(request.stop)
     if not request.messages:
@@ -93,7 +94,8 @@ def read(
     return Question(
         instructions="" if has_rules or alone else config.reply.instructions,
         items=alone or items,
-        sampling=sampling,
+        sampling=sampling if alone else _constrained(sampling, declared),
+        tools=NO_TOOLS if alone else declared,
         stops=stops,
         task=task,
         is_streamed=bool(request.stream),
@@ -101,21 +103,18 @@ def read(
     )
 
 
-def tools(
-    declared: list[dict[str, Any]] | None, choice: str | dict[str, Any] | None
-) -> None:
-    """
-    Refuse tools: the one place where declarations would enter the prompt.
-
-    No tools, or a choice of none of them, changes nothing.
-
-    Raises:
-        EventRefused: The model is to know, or to call, a tool.
-    """
-    if declared and choice != "none":
-        raise unsupported("tools", "this endpoint does not declare tools to the model yet")
-    if choice not in (None, "none", "auto"):
-        raise unsupported("tool_choice", "there is no tool to choose")
+def _tools(request: wire.ChatRequest, config: Config) -> Tools:
+    declared = tools.updated(
+        NO_TOOLS,
+        path="",
+        declared=request.tools,
+        choice=request.tool_choice,
+        parallel=request.parallel_tool_calls,
+        max_chars=config.limits.text_chars,
+    )
+    if declared.choice == "required" and not declared.functions:
+        raise refusals.invalid_value("tool_choice", "there are no tools to choose from.")
+    return declared
 
 
 def unsupported(param: str, reason: str) -> EventRefused:
@@ -155,6 +154,10 @@ def _sampling(request: wire.ChatRequest, config: Config, seed: int) -> link.Samp
         # Any integer is a seed for clients; the engine takes 63 bits.
         seed=(seed if request.seed is None else request.seed) % 2**63,
     )
+
+
+def _constrained(sampling: link.Sampling, declared: Tools) -> link.Sampling:
+    return structs.replace(sampling, constraint=declared.constraint())
 
 
 def _stops(given: str | list[str] | None) -> tuple[str, ...]:

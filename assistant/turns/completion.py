@@ -16,6 +16,7 @@ from assistant.turns.actions import Tell
 from assistant.turns.chat import Question
 from assistant.turns.mirror import Mirror
 from assistant.turns.stopping import StopScan
+from assistant.turns.tool_calls import CallClosed, Piece, ToolCalls
 from assistant.wire import link
 
 GENERATION = 1  # the only one of its sequence
@@ -33,14 +34,11 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Ended:
-    reason: Literal["stop", "length"]
+    reason: Literal["stop", "length", "tool_calls"]
     spent: Spent
+    warnings: tuple[str, ...] = ()
+    """Why something that looked like a call was not given as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class Broken:
     message: str
 
 
-Output = Tell | Written | Ended | Broken
+Output = Tell | Piece | Ended | Broken
 
 
 class State(enum.Enum):
@@ -69,6 +67,8 @@ class Completion:
         self._question = question
         self._mirror = Mirror(sequence_numbers)
         self._scan = StopScan(question.stops)
+        self._calls = ToolCalls(question.tools.names, most=question.tools.max_calls)
+        self._has_called = False
         self._num_output = 0
 
     def open(self) -> list[Output]:
@@ -76,7 +76,9 @@ class Completion:
         assert self.state is State.NEW
         self.state = State.ORDERED
         question = self._question
-        segments = prompt.segments(question.instructions, question.items)
+        segments = prompt.segments(
+            question.instructions, question.items, tools=question.tools.prompt_text()
+        )
         if not segments:
             self.state = State.OVER
             return [Broken("empty_prompt", "The messages hold nothing to answer.")]
@@ -128,25 +130,34 @@ class Completion:
     def _write(self, report: link.Token) -> list[Output]:
         self.state = State.ADMITTED
         self._num_output += len(report.ids)
-        text = self._scan.receive(report.text)
-        outputs: list[Output] = [Written(text)] if text else []
+        outputs: list[Output] = self._show(self._scan.receive(report.text))
         if self._scan.is_stopped:
-            held = self._mirror.held_cost()
-            outputs += self._end("stop", held.total, num_cached=0)
+            outputs += self._end("stop", self._mirror.held_cost().total, num_cached=0)
         return outputs
 
     def _finish(self, report: link.Finished) -> list[Output]:
         self._num_output = report.num_output
-        text = self._scan.receive(report.text) + self._scan.flush()
-        outputs: list[Output] = [Written(text)] if text else []
+        outputs = self._show(self._scan.receive(report.text) + self._scan.flush())
         # Nobody but the client of this reply cancels it, and that one is gone then.
         is_short = report.reason == "length" and not self._scan.is_stopped
         reason: Literal["stop", "length"] = "length" if is_short else "stop"
         return [*outputs, *self._end(reason, report.num_prompt, report.num_cached)]
 
+    def _show(self, text: str) -> list[Output]:
+        return [*self._noted(self._calls.receive(text))]
+
+    def _noted(self, pieces: list[Piece]) -> list[Piece]:
+        self._has_called |= any(
+            isinstance(piece, CallClosed) and piece.is_whole for piece in pieces
+        )
+        return pieces
+
     def _end(
         self, reason: Literal["stop", "length"], num_prompt: int, num_cached: int
     ) -> list[Output]:
+        # A call that the bound cut off is no words either.
+        is_cut = reason == "length" and self._calls.is_in_call
+        rest = [] if is_cut else self._noted(self._calls.finish())
         held = self._mirror.held_cost()
         spent = Spent(
             num_prompt=num_prompt,
@@ -155,4 +166,9 @@ class Completion:
             num_audio=held.num_audio,
             num_output=self._num_output,
         )
-        return [*self.close(), Ended(reason, spent)]
+        ending = Ended(
+            "tool_calls" if self._has_called and reason == "stop" else reason,
+            spent,
+            tuple(self._calls.warnings),
+        )
+        return [*rest, *self.close(), ending]

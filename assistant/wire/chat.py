@@ -16,6 +16,8 @@ from assistant.wire.items import Detail
 from assistant.wire.refusals import EventRefused
 
 FinishReason = Literal["stop", "length", "tool_calls"]
+Vendor = dict[str, Any] | UnsetType
+"""What our own key of an answer says; left out where that is nothing."""
 
 DONE = b"data: [DONE]\n\n"
 """The last line of a stream."""
@@ -104,6 +106,7 @@ class ChatRequest(msgspec.Struct, kw_only=True):
     n: int | None = 1
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = True
     response_format: ResponseFormat | None = None
     modalities: list[str] | None = None
     logprobs: bool | None = False
@@ -155,9 +158,24 @@ class Usage(msgspec.Struct, kw_only=True):
     completion_tokens_details: OutputDetails = msgspec.field(default_factory=OutputDetails)
 
 
-class Delta(msgspec.Struct, omit_defaults=True):
+class FunctionDelta(msgspec.Struct):
+    name: str | UnsetType = UNSET
+    arguments: str = ""
+
+
+class CallDelta(msgspec.Struct, kw_only=True):
+    """More of a call; only its first has an id and a name."""
+
+    index: int
+    id: str | UnsetType = UNSET
+    type: Literal["function"] | UnsetType = UNSET
+    function: FunctionDelta
+
+
+class Delta(msgspec.Struct):
     role: Literal["assistant"] | UnsetType = UNSET
     content: str | UnsetType = UNSET
+    tool_calls: list[CallDelta] | UnsetType = UNSET
 
 
 class ChunkChoice(msgspec.Struct):
@@ -177,13 +195,14 @@ class Chunk(msgspec.Struct, kw_only=True):
     choices: list[ChunkChoice]
     usage: Usage | UnsetType | None = UNSET
     """``null`` but in the last chunk when usage was asked for, else left out."""
-    assistant: dict[str, Any] | UnsetType = UNSET
+    assistant: Vendor = UNSET
 
 
 class AnswerMessage(msgspec.Struct):
-    content: str
+    content: str | None
     role: Literal["assistant"] = "assistant"
     refusal: None = None
+    tool_calls: list[ToolCall] | UnsetType = UNSET
 
 
 class Choice(msgspec.Struct):
@@ -202,7 +221,7 @@ class ChatCompletion(msgspec.Struct, kw_only=True):
     model: str
     choices: list[Choice]
     usage: Usage
-    assistant: dict[str, Any] | UnsetType = UNSET
+    assistant: Vendor = UNSET
 
 
 _encoder = msgspec.json.Encoder()

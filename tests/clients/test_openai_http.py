@@ -2,11 +2,13 @@
 
 import asyncio
 import base64
+import json
 from typing import Any
 
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
+from openai.types.chat import ChatCompletionMessageFunctionToolCall
 
 from tests.service.harness import DATA, REPLY_TOKENS, RunningService
 
@@ -124,6 +126,53 @@ def test_errors_are_those_the_client_knows(
     with pytest.raises(kind) as caught:
         client.chat.completions.create(**{"model": "talkative", "messages": HELLO, **keys})
     assert caught.value.code == code
+
+
+# --- tools -------------------------------------------------------------------------------
+
+LIGHT: Any = {
+    "type": "function",
+    "function": {
+        "name": "set_light",
+        "description": "Turn a light on or off.",
+        "parameters": {
+            "type": "object",
+            "properties": {"on": {"type": "boolean"}, "room": {"enum": ["hall", "attic"]}},
+            "required": ["on", "room"],
+            "additionalProperties": False,
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_demanded_call_keeps_to_its_schema_and_its_result_is_read(
+    client: OpenAI, stream: bool
+) -> None:
+    keys: Any = {"model": "talkative", "tools": [LIGHT], "tool_choice": "required"}
+    if stream:
+        with client.chat.completions.stream(messages=HELLO, **keys) as events:
+            choice = events.get_final_completion().choices[0]
+    else:
+        choice = client.chat.completions.create(messages=HELLO, **keys).choices[0]
+    assert choice.finish_reason == "tool_calls"
+    assert choice.message.tool_calls is not None
+    (call,) = choice.message.tool_calls
+    assert isinstance(call, ChatCompletionMessageFunctionToolCall)
+    assert call.function.name == "set_light"
+    arguments = json.loads(call.function.arguments)
+    assert set(arguments) == {"on", "room"}
+    assert arguments["room"] in ("hall", "attic")
+    calls: Any = [call.model_dump(include={"id", "type", "function"})]
+    messages: Any = [
+        *HELLO,
+        {"role": "assistant", "content": None, "tool_calls": calls},
+        {"role": "tool", "tool_call_id": call.id, "content": "done"},
+    ]
+    after = client.chat.completions.create(
+        model="talkative", messages=messages, tools=[LIGHT], max_tokens=4
+    )
+    assert after.choices[0].finish_reason == "length"
 
 
 # --- models and client secrets -----------------------------------------------------------

@@ -1,4 +1,5 @@
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,37 @@ def test_a_task_answers_with_its_parts(tmp_path: Path) -> None:
             told = await asked.answer()
             assert told["assistant"]["transcript"] == "Today"
             assert told["assistant"]["translation"] == "Heute"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_calls_are_told_as_clients_expect_them(tmp_path: Path, stream: bool) -> None:
+    tool = {"type": "function", "function": {"name": "light", "parameters": {}}}
+    words = ('<|tool_call|>[{"name": "light", ', '"arguments": {"on": 1}}]<|/tool_call|>')
+
+    async def scenario() -> None:
+        async with place(tmp_path) as here, here.ask(tools=[tool], stream=stream) as asked:
+            here.engine.answer(await here.generate(), *words)
+            await asked.task
+            if stream:
+                *chunks, _ = asked.events()
+                deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
+                calls = [c for delta in deltas for c in delta.get("tool_calls", [])]
+                assert calls[0]["id"].startswith("call_")
+                assert calls[0]["function"]["name"] == "light"
+                assert all(call["index"] == 0 for call in calls)
+                arguments = "".join(call["function"]["arguments"] for call in calls)
+                reason = chunks[-1]["choices"][0]["finish_reason"]
+            else:
+                choice = json.loads(asked.body)["choices"][0]
+                (call,) = choice["message"]["tool_calls"]
+                assert choice["message"]["content"] is None
+                assert (call["type"], call["function"]["name"]) == ("function", "light")
+                arguments = call["function"]["arguments"]
+                reason = choice["finish_reason"]
+            assert json.loads(arguments) == {"on": 1}
+            assert reason == "tool_calls"
 
     run(scenario())
 

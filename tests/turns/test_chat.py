@@ -17,7 +17,7 @@ from tests.turns.harness import FakeMedia, shown
 
 CONFIG = Config(
     reply=ReplyConfig(instructions="House rules.", temperature=0.5),
-    limits=LimitsConfig(text_chars=40, conversation_items=4, request_media=2),
+    limits=LimitsConfig(text_chars=400, conversation_items=4, request_media=2),
 )
 SEED = 99
 
@@ -108,7 +108,7 @@ def test_what_was_called_and_what_came_of_it_are_read() -> None:
 @pytest.mark.parametrize(
     ("messages", "code", "param"),
     [
-        ([said("user", "x" * 41)], "invalid_value", "messages[0].content[0].text"),
+        ([said("user", "x" * 401)], "invalid_value", "messages[0].content[0].text"),
         ([HELLO] * 5, "invalid_value", "messages"),
         ([said("user", PICTURE, PICTURE, SOUND)], "invalid_value", "messages"),
         ([{"role": "user"}], "missing_required_parameter", "messages[0].content"),
@@ -210,8 +210,6 @@ def test_a_value_out_of_its_range_is_refused(keys: dict[str, Any], param: str) -
         {"logit_bias": {"5": 1}},
         {"presence_penalty": 0.5},
         {"frequency_penalty": -0.5},
-        {"tools": [{"type": "function", "function": {"name": "f"}}]},
-        {"tool_choice": "required"},
     ],
 )
 def test_what_is_not_there_is_refused_and_not_ignored(keys: dict[str, Any]) -> None:
@@ -263,7 +261,67 @@ def test_a_task_needs_sound_and_must_exist() -> None:
     assert refusal(assistant={"task": "sing"}) == ("invalid_value", "assistant.task")
 
 
+# --- tools -------------------------------------------------------------------------------
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "The weather.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+        },
+    },
+}
+
+
+def test_functions_are_declared_and_their_calls_held_to_their_schemas() -> None:
+    question = read(tools=[WEATHER], parallel_tool_calls=False)
+    assert question.tools.names == {"weather"}
+    assert question.tools.max_calls == 1
+    constraint = question.sampling.constraint
+    assert constraint is not None
+    assert not constraint.is_required
+
+
+@pytest.mark.parametrize(
+    "choice", ["required", {"type": "function", "function": {"name": "weather"}}]
+)
+def test_a_call_can_be_demanded(choice: Any) -> None:
+    constraint = read(tools=[WEATHER], tool_choice=choice).sampling.constraint
+    assert constraint is not None
+    assert constraint.is_required
+
+
 def test_tools_that_may_not_be_called_are_no_tools() -> None:
-    config = replace(CONFIG, reply=ReplyConfig())
-    question = read(config=config, tools=[{"type": "function"}], tool_choice="none")
-    assert prompt_of(question) == "<user> Hello <end>"
+    question = read(tools=[WEATHER], tool_choice="none")
+    assert question.tools.prompt_text() == ""
+    assert question.sampling.constraint is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "param"),
+    [
+        ({"tools": ["f"]}, "tools[0]"),
+        ({"tools": [{"type": "function", "function": {"name": 1}}]}, "tools[0].name"),
+        ({"tools": [WEATHER, WEATHER]}, "tools[1].name"),
+        ({"tools": [WEATHER], "tool_choice": "maybe"}, "tool_choice"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
+    ],
+)
+def test_tools_that_cannot_be_read_or_chosen_are_refused(
+    keys: dict[str, Any], param: str
+) -> None:
+    config = replace(CONFIG, limits=LimitsConfig())
+    code, at = refusal(config=config, **keys)
+    assert code in ("invalid_value", "missing_required_parameter")
+    assert at == param
+
+
+def test_a_task_calls_nothing() -> None:
+    question = read(said("user", SOUND), tools=[WEATHER], assistant={"task": "transcribe"})
+    assert question.tools.names == frozenset()
+    assert question.sampling.constraint is None

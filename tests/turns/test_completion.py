@@ -12,9 +12,10 @@ from assistant.turns.completion import (
     Output,
     Spent,
     State,
-    Written,
 )
 from assistant.turns.conversation import Item
+from assistant.turns.tool_calls import Arguments, CallClosed, CallOpened, Words
+from assistant.turns.tools import NO_TOOLS, Function, Tools
 from assistant.wire import link
 from tests.turns.harness import shown
 from tests.turns.items import picture, reply, spoken, system, user
@@ -25,9 +26,12 @@ SAMPLING = link.Sampling(max_tokens=5)
 class Desk:
     """One completion with an engine by hand."""
 
-    def __init__(self, *items: Item, stops: tuple[str, ...] = (), rules: str = "") -> None:
+    def __init__(
+        self, *items: Item, stops: tuple[str, ...] = (), tools: Tools = NO_TOOLS
+    ) -> None:
         question = Question(
-            instructions=rules,
+            instructions="",
+            tools=tools,
             items=list(items or [user("a", "Hello")]),
             sampling=SAMPLING,
             stops=stops,
@@ -102,9 +106,9 @@ def test_what_is_written_is_passed_on_and_the_end_tells_what_was_spent() -> None
     desk.write("Hel", "lo")
     desk.finish(text="!")
     assert desk.told() == [
-        Written("Hel"),
-        Written("lo"),
-        Written("!"),
+        Words("Hel"),
+        Words("lo"),
+        Words("!"),
         Ended("stop", Spent(30, 4, 0, 20, 2)),
     ]
     assert desk.orders(link.Close) == [link.Close(7)]
@@ -125,7 +129,7 @@ def test_a_stop_string_ends_the_generation_and_late_tokens_do_not_count() -> Non
     desk.write("One E", "ND two", "three")
     desk.finish()
     written, ended = desk.told()
-    assert written == Written("One ")
+    assert written == Words("One ")
     assert isinstance(ended, Ended)
     assert (ended.reason, ended.spent.num_output) == ("stop", 2)
     assert ended.spent.num_prompt == sum(len(o.parts) for o in desk.orders(link.Append))
@@ -136,7 +140,7 @@ def test_what_could_have_become_a_stop_string_is_shown_at_the_end() -> None:
     desk = Desk(stops=("END",))
     desk.write("One E")
     desk.finish(text="N")
-    assert desk.told()[:2] == [Written("One "), Written("EN")]
+    assert desk.told()[:2] == [Words("One "), Words("EN")]
 
 
 @pytest.mark.parametrize("generation", [None, 1])
@@ -184,3 +188,46 @@ def test_messages_without_anything_to_read_are_refused() -> None:
     (broken,) = desk.outputs
     assert isinstance(broken, Broken)
     assert broken.code == "empty_prompt"
+
+
+# --- calls -------------------------------------------------------------------------------
+
+LIGHT = Tools(functions=(Function("light", "Turn it on."),))
+CALL = '<|tool_call|>[{"name": "light", "arguments": {"on": true}}]<|/tool_call|>'
+
+
+def test_functions_are_declared_and_their_calls_found() -> None:
+    desk = Desk(tools=LIGHT)
+    parts = [part for order in desk.orders(link.Append) for part in order.parts]
+    assert shown(parts).startswith(
+        '<system> <tool> [{"name": "light", "description": "Turn it on."}] <tool_end> <end>'
+    )
+    desk.write("One moment. ", CALL[:40], CALL[40:])
+    desk.finish()
+    told = desk.told()
+    assert told[:2] == [Words("One moment. "), CallOpened("light")]
+    deltas = [output.delta for output in told if isinstance(output, Arguments)]
+    assert "".join(deltas) == '{"on": true}'
+    assert told[-2] == CallClosed(is_whole=True)
+    assert isinstance(told[-1], Ended)
+    assert told[-1].reason == "tool_calls"
+
+
+def test_a_call_that_is_cut_off_by_the_bound_is_no_call_to_carry_out() -> None:
+    desk = Desk(tools=LIGHT)
+    desk.write(CALL[:50])
+    desk.finish("length")
+    (*_, ended) = desk.told()
+    assert isinstance(ended, Ended)
+    assert ended.reason == "length"
+
+
+def test_what_looks_like_a_call_and_is_none_is_words_with_a_warning() -> None:
+    desk = Desk(tools=LIGHT)
+    desk.write('<|tool_call|>[{"name": "bomb", "arguments": {}}]<|/tool_call|>')
+    desk.finish()
+    (*words, ended) = desk.told()
+    assert "bomb" in "".join(word.text for word in words if isinstance(word, Words))
+    assert isinstance(ended, Ended)
+    assert ended.reason == "stop"
+    assert ended.warnings
