@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from assistant.cli.completion_client import KEY_VARIABLE, CompletionClient, http_address
-from assistant.cli.options import add_config_option
+from assistant.cli.completion_client import CompletionClient, http_address
+from assistant.cli.options import KEY_VARIABLE, add_config_option
 from assistant.cli.own_service import running
 from assistant.errors import CommandError
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from assistant.cli.options import KEY_VARIABLE
 from assistant.errors import CommandError
 
-KEY_VARIABLE = "ASSISTANT_API_KEY"
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _MAX_LINE_BYTES = 2**20
 _MAX_ERROR_BYTES = 2**16

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from assistant.config import Effective, load
 
+KEY_VARIABLE = "ASSISTANT_API_KEY"
+"""The key that the commands show which talk to a running service."""
+
 _OVERRIDES = {
     "host": "server.host",
     "port": "server.port",

@@ -41,6 +41,7 @@ def test_health_tells_of_the_engine_while_there_is_one(
     service.engine.ready = READY
     there = health(client)
     assert (there["status"], there["model"], there["sessions"]) == ("ok", "fake", 0)
+    assert there["requests"] == 0
     assert there["engine"] == {
         "device": "cpu",
         "dtype": "float32",
