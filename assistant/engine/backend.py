@@ -9,8 +9,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from assistant.engine.constraint import Vocabulary
 from assistant.engine.sequence import Chunk, Piece
+from assistant.engine.vocabulary import Vocabulary
 from assistant.wire.link import Adapter, Part
 
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from assistant.config import EngineConfig
-from assistant.engine.constraint import Vocabulary
 from assistant.engine.prompt_parts import Clip, Picture, prepare_part
 from assistant.engine.sequence import Chunk, Piece
+from assistant.engine.vocabulary import Vocabulary
 from assistant.model.detokenizer import Detokenizer
 from assistant.model.features import log_mel
 from assistant.model.images import prepare_image

@@ -24,10 +24,10 @@ from transformers.models.phi4_multimodal.modeling_phi4_multimodal import (
 )
 
 from assistant.config import EngineConfig
-from assistant.engine.constraint import Vocabulary
 from assistant.engine.native_backend import ReplyText
 from assistant.engine.prompt_parts import Clip, Picture, prepare_part
 from assistant.engine.sequence import Chunk, Piece, text_chunk
+from assistant.engine.vocabulary import Vocabulary
 from assistant.errors import CheckpointError
 from assistant.model.config_writer import json_files
 from assistant.model.detokenizer import Detokenizer

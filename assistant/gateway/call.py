@@ -77,6 +77,8 @@ class Call:
         try:
             self._session.close()
             self._carry_out()
+            if self._session.total.num_read:
+                self.log.info("closed: %s", self._session.total)
         finally:
             self._engine.unsubscribe(self)
             self._arm(None)
@@ -217,7 +219,9 @@ class Call:
 
     def _log_turn(self, response: wire.Response, timeline: Timeline | None) -> None:
         tokens = response.usage.output_tokens if response.usage else 0
-        self.log.info("%s: %d tokens; %s", response.status, tokens, timeline)
+        vendor = response.assistant or {}
+        early = ", ".join(f"{k} {v}" for k, v in vendor.get("early", {}).items() if v)
+        self.log.info("%s: %d tokens; %s; %s", response.status, tokens, timeline, early)
 
 
 def _new_id(kind: str) -> str:

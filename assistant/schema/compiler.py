@@ -29,6 +29,10 @@ from assistant.schema.number import NEVER, Number
 
 DECIMALS = 6
 MAX_DEPTH = 32
+MAX_PARTS = 512
+MAX_BRANCHES = 64
+"""Of all ``anyOf`` together; each is a reading of its own that the engine keeps."""
+MAX_PROPERTIES = 128
 MAX_COUNT = 10_000
 """Greatest bound of a length that is understood."""
 
@@ -64,10 +68,14 @@ def grammar(schema: object) -> Node:
         SchemaRefused: It has a keyword that is not understood, or no value at all.
     """
     compiler = _Compiler(schema)
-    node = compiler.compile(schema, "")
-    compiler.settle()
-    if node.fewest >= NEVER:
-        raise SchemaRefused("", "no finite value is valid")
+    try:
+        node = compiler.compile(schema, "")
+        compiler.settle()
+        fewest = node.fewest
+    except RecursionError:
+        raise SchemaRefused("", "is nested too deep") from None
+    if fewest >= NEVER:
+        raise SchemaRefused("", "has no finite value")
     return node
 
 
@@ -79,20 +87,26 @@ class _Compiler:
         self._references: dict[str, Reference] = {}
         self._targets: dict[str, Node] = {}
         self._any: Reference | None = None
+        self._num_parts = 0
+        self._num_branches = 0
 
     def settle(self) -> None:
         """Learn how short each definition can be; recursion needs more than one look."""
         changed = True
         while changed:
             changed = False
+            known: dict[Node, int] = {}
             for name, reference in self._references.items():
-                fewest = _shortest(self._targets[name])
+                fewest = _shortest(self._targets[name], known)
                 changed |= fewest < reference.fewest
                 reference.fewest = fewest
 
     def compile(self, schema: object, path: str, depth: int = 0) -> Node:
         if depth > MAX_DEPTH:
             raise SchemaRefused(path, f"is nested more than {MAX_DEPTH} deep")
+        self._num_parts += 1
+        if self._num_parts > MAX_PARTS:
+            raise SchemaRefused(path, f"is behind more than {MAX_PARTS} parts")
         if schema is True:
             return self._anything()
         if not isinstance(schema, dict):
@@ -123,6 +137,9 @@ class _Compiler:
             return literals([value] if keyword == "const" else value, schema, path)
         if not isinstance(value, list) or not value:
             raise SchemaRefused(path, "is not a list of schemas")
+        self._num_branches += len(value)
+        if self._num_branches > MAX_BRANCHES:
+            raise SchemaRefused(path, f"is behind more than {MAX_BRANCHES} branches")
         if keyword == "allOf" and len(value) > 1:
             raise SchemaRefused(path, "is supported with one schema only")
         return _either(
@@ -158,6 +175,8 @@ class _Compiler:
         others = schema.get("additionalProperties", True)
         if not isinstance(properties, dict | None) or not isinstance(required, list):
             raise SchemaRefused(path, "has properties that cannot be read")
+        if max(len(properties or {}), len(required)) > MAX_PROPERTIES:
+            raise SchemaRefused(path, f"has more than {MAX_PROPERTIES} properties")
         if properties is None and not required and others is not False:
             value = self.compile(others, f"{path}.additionalProperties", depth)
             key = Sequence(Text(b'"'), StringBody())
@@ -274,14 +293,17 @@ def _either(options: list[Node]) -> Node:
     return options[0] if len(options) == 1 else Either(*options)
 
 
-def _shortest(node: Node) -> int:
+def _shortest(node: Node, known: dict[Node, int]) -> int:
     """``fewest`` as it is now: nodes keep theirs from when they are first asked."""
-    match node:
-        case Sequence():
-            return min(NEVER, sum(map(_shortest, node.parts)))
-        case Either():
-            return min(map(_shortest, node.options))
-        case Repeat():
-            return node.shortest(_shortest)
-        case _:
-            return node.fewest
+    if node not in known:
+        match node:
+            case Sequence():
+                found = min(NEVER, sum(_shortest(part, known) for part in node.parts))
+            case Either():
+                found = min(_shortest(option, known) for option in node.options)
+            case Repeat():
+                found = node.shortest(lambda item: _shortest(item, known))
+            case _:
+                found = node.fewest
+        known[node] = found
+    return known[node]

@@ -27,13 +27,16 @@ class Number:
             greatest if high is None else min(high, greatest),
             decimals,
         )
+        self._is_bounded = low is not None or high is not None
         self.start = ""
         fewest = _digits_left("", *self._bounds)
         self.fewest = NEVER if fewest is None else fewest
 
     def step(self, local: Hashable, byte: int) -> Hashable | None:
         text = f"{local}{chr(byte)}"
-        return None if _digits_left(text, *self._bounds) is None else text
+        if _digits_left(text, *self._bounds) is None:
+            return None
+        return text if self._is_bounded else _shape(text)
 
     def is_done(self, local: Hashable) -> bool:
         return self.left(local) == 0
@@ -45,6 +48,14 @@ class Number:
     def left(self, local: Hashable) -> int:
         left = _digits_left(str(local), *self._bounds)
         return NEVER if left is None else left
+
+
+def _shape(text: str) -> str:
+    """Return what matters of a number without bounds: how many digits it has."""
+    whole, point, fraction = text.partition(".")
+    if whole not in ("0", "-0"):
+        whole = re.sub(r"\d", "1", whole)
+    return f"{whole}{point}{'1' * len(fraction)}"
 
 
 _NUMBER = re.compile(r"(?a:(-?)(0|[1-9]\d*|)(?:\.(\d*))?)")
@@ -63,19 +74,21 @@ def _digits_left(text: str, low: int, high: int, decimals: int) -> int | None:
     sign, whole, fraction = match.groups()
     if fraction is not None and (not whole or not decimals or len(fraction) > decimals):
         return None
-    found = []
+    best = NEVER
     if not text:
         negative = _digits_left("-", low, high, decimals)
-        found += [] if negative is None else [negative + 1]
+        best = NEVER if negative is None else negative + 1
     if sign:
         low, high = -high, -low
     for more, first, size in _spans(whole, fraction, decimals):
-        found += [
-            more + extra
-            for extra, unit in _fractions(fraction, decimals)
-            if -(-max(low, first) // unit) * unit <= min(high, first + size - 1)
-        ]
-    return min(found, default=None)
+        for extra, unit in _fractions(fraction, decimals):
+            if more + extra >= best:
+                break  # both only grow
+            if -(-max(low, first) // unit) * unit <= min(high, first + size - 1):
+                best = more + extra
+        if more >= best:
+            break
+    return None if best == NEVER else best
 
 
 def _spans(

@@ -27,7 +27,10 @@ Rules:
   ``silence_duration_ms``; both in one window, in this order, if their times coincide.
   They fall on a SILENCE window. UNSURE ones hold them off, but only for as much time
   again: a murmur in the background must not keep an utterance open.
-* SPEECH after a SoftEnd is SpeechResumed: one window suffices.
+* SPEECH after a SoftEnd is SpeechResumed: one window suffices. A speaker who paused that
+  long and went on will do so again: later SoftEnds wait longer than that pause was, but
+  come ``SOFT_MARGIN_MS`` before the HardEnd at the latest. From turn to turn this is
+  forgotten by and by.
 * An utterance that reaches ``max_utterance_s`` (from its start, padding included) gets a
   HardEnd with reason ``max_length``; if speech goes on, the next one starts there.
 
@@ -49,6 +52,10 @@ SILERO_HANGOVER_MS = 56
 """Median over labelled recordings; see tests/bench/endpointing_labels.py."""
 FADE_MS = 128
 """Breath and room go on for about as long; a low voice must not be cut by more."""
+SOFT_MARGIN_MS = 100
+"""What a SoftEnd must leave before the HardEnd, to be of use: a first token takes less."""
+PAUSE_DECAY = 0.8
+"""What is left of the longest pause after a turn: four turns forget all but a third."""
 CLEAR = 0.6
 """Where CLEAR begins, as a share of the way from ``threshold`` to 1."""
 
@@ -164,6 +171,8 @@ class Endpointer:
         self._onset = 0  # of the running or starting utterance
         self._voiced_until = 0  # one past the last SPEECH window
         self._clear_until = 0  # one past the last CLEAR window
+        self._paused_at = 0  # where sound stopped before the latest SoftEnd
+        self._longest_pause_ms = 0.0  # after which speech went on
 
     @property
     def speaking(self) -> bool:
@@ -215,7 +224,7 @@ class Endpointer:
             silence_ms = self._silence() / SAMPLES_PER_MS / (1 if silent else 2)
             is_over = silence_ms >= settings.silence_duration_ms
             if self._state is State.SPEAKING and (
-                is_over or silence_ms >= settings.soft_silence_ms
+                is_over or silence_ms >= self._soft_silence_ms()
             ):
                 boundaries += self._apply(Sign.SHORT_SILENCE, window)
             if is_over:
@@ -239,16 +248,27 @@ class Endpointer:
                 self._start = max(self._floor, self._onset - padding)
                 return [SpeechStarted(self._start, self._onset)]
             case Sign.SPEECH, State.PAUSED:
+                pause_ms = (window - self._paused_at) / SAMPLES_PER_MS
+                self._longest_pause_ms = max(self._longest_pause_ms, pause_ms)
                 return [SpeechResumed(window)]
             case Sign.SHORT_SILENCE, _:
-                return [SoftEnd(self._audible_until())]
+                self._paused_at = self._audible_until()
+                return [SoftEnd(self._paused_at)]
             case Sign.LONG_SILENCE, _:
+                self._longest_pause_ms *= PAUSE_DECAY
                 self._floor = self._audible_until()
                 return [HardEnd(self._floor, "silence")]
             case Sign.TOO_LONG, _:
                 self._floor = self._position
                 return [HardEnd(self._floor, "max_length")]
         return []
+
+    def _soft_silence_ms(self) -> float:
+        """Return for how long it must be silent before the user may have finished."""
+        settings = self._settings
+        latest_ms = settings.silence_duration_ms - SOFT_MARGIN_MS
+        longest_ms = self._longest_pause_ms + WINDOW_SAMPLES / SAMPLES_PER_MS
+        return max(settings.soft_silence_ms, min(longest_ms, latest_ms))
 
     def _silence(self) -> int:
         """Return for how many samples it has been silent to the ear, with some doubt."""

@@ -7,13 +7,17 @@ belong to the item that is in the making, at the beginning, at a pause and at th
 
 from collections.abc import Sequence
 
+from msgspec import UnsetType
+
 from assistant.config import PairingConfig
+from assistant.turns.clock import FrameClock
 from assistant.turns.conversation import Item
 from assistant.turns.endpointing import HardEnd, SoftEnd
 from assistant.turns.input_buffer import InputBuffer
+from assistant.turns.input_items import checked_timestamp
 from assistant.turns.media import Media
 from assistant.turns.plan import Outlook
-from assistant.turns.turn import shows_something
+from assistant.turns.turn import Turn, shows_something
 from assistant.turns.utterance import Utterance
 from assistant.wire.link import Adapter
 
@@ -25,6 +29,7 @@ class Listener:
         self.utterance: Utterance | None = None
         self.num_frames = pairing.frames_per_turn
         """That a turn gets at most; a session may change it."""
+        self._frame_clock = FrameClock()
         self._buffer = buffer
         self._media = media
         self._pairing = pairing
@@ -93,6 +98,25 @@ class Listener:
             at_least="speech",
             is_pause=answers and utterance.may_be_answered,
         )
+
+    def pair_words(self, turn: Turn, items: Sequence[Item], now: float) -> None:
+        """Give a typed question, which is the last item, what the camera shows now."""
+        config, num_frames = self._pairing, self.num_frames
+        turn.pair_words(items, self._media, now, config=config, frames_per_turn=num_frames)
+
+    def add_frame(
+        self, data: bytes, timestamp_ms: float | UnsetType | None, now: float
+    ) -> None:
+        """
+        Keep a frame of the camera.
+
+        Raises:
+            EventRefused: The timestamp is no time.
+            MediaError: The picture cannot be used.
+        """
+        checked_ms = checked_timestamp(timestamp_ms)
+        captured_s = self._frame_clock.captured(checked_ms, now)
+        self._media.add_frame(data, captured_s, checked_ms)
 
     def frames_changed(self) -> bool:
         """Choose again; return whether that makes a difference to the open utterance."""

@@ -86,6 +86,12 @@ class Lookahead:
             return
         self._tell(self._mirror.orders(adapter, segments))
 
+    def stop(self) -> None:
+        """Let the engine answer nothing."""
+        if self._speculation is not None:
+            self._take_back()
+            self._tell(self._mirror.close())
+
     def speculate(self, plan: Plan, now: float) -> bool:
         """Let the engine answer, unless it does already; False when it may not."""
         if not self.may_speculate:

@@ -23,6 +23,7 @@ from assistant.turns.mirror import Mirror
 from assistant.turns.plan import Outlook, Plan, Plans
 from assistant.turns.reply import Reply
 from assistant.turns.request import Request as Request
+from assistant.turns.tally import Tally
 from assistant.turns.timeline import Timeline
 from assistant.wire import link, server_events as wire
 from assistant.wire.refusals import EventRefused
@@ -62,6 +63,8 @@ class Responder:
         self._mirror = mirror
         self._new_id = new_id
         self._emit = emit
+        self.total = Tally()
+        """Of all responses."""
         self._load = load
         self._plans = Plans(config, conversation, mirror)
         self._generations: Iterator[int] = iter(range(1, 2**62))
@@ -189,7 +192,9 @@ class Responder:
             if plan is not None and self._ahead.speculate(plan, now):
                 return
         opening = self._plans.opening(request, outlook)
-        if opening is not None:
+        if opening is None:
+            self._ahead.stop()
+        else:
             self._ahead.read(*opening)
 
     @property
@@ -211,7 +216,7 @@ class Responder:
         self._ahead.forget()
         self._emit_orders(self._mirror.close())
         self._load.rest(self)
-        self._load.total.add(self._mirror.tally.take())
+        self._count()
 
     def cancel(
         self, reason: Literal["turn_detected", "client_cancelled"], now: float
@@ -310,8 +315,7 @@ class Responder:
         if running.reply.items:
             self._mirror.receive_reply(len(running.token_ids))
         self._load.rest(self)
-        tally = self._mirror.tally.take()
-        self._load.total.add(tally)
+        tally = self._count()
         vendor = {
             "frames": running.request.frames,
             "timeline": timeline.to_wire(),
@@ -320,6 +324,13 @@ class Responder:
         }
         events = running.reply.close(ending, details, usage, vendor, running.token_ids)
         self._emit_events(events, timeline)
+
+    def _count(self) -> Tally:
+        """Return what was computed since the last response, and add it to the totals."""
+        tally = self._mirror.tally.take()
+        self.total.add(tally)
+        self._load.total.add(tally)
+        return tally
 
     def _emit_orders(self, orders: list[link.Order]) -> None:
         for order in orders:

@@ -23,7 +23,6 @@ from assistant.config import Config
 from assistant.turns import input_items, settings as session_settings
 from assistant.turns.actions import Action, Hang, ResetVad, Send, SetInputFormat
 from assistant.turns.answers import Answers
-from assistant.turns.clock import FrameClock
 from assistant.turns.conversation import Conversation, Item
 from assistant.turns.endpointing import HardEnd, SoftEnd, SpeechResumed, SpeechStarted
 from assistant.turns.input_buffer import InputBuffer, milliseconds
@@ -32,6 +31,7 @@ from assistant.turns.load import Load
 from assistant.turns.media import Media
 from assistant.turns.request import Request, ask
 from assistant.turns.settings import Settings
+from assistant.turns.tally import Tally
 from assistant.turns.turn import Turn
 from assistant.turns.utterance import Utterance
 from assistant.wire import client_events as client, link, refusals, server_events as wire
@@ -77,7 +77,6 @@ class Session:
             self.settings.effective_endpointing, config.limits.audio_buffer_s
         )
         self._listener = Listener(self._buffer, media, config.pairing)
-        self._frame_clock = FrameClock()
         self._turn = Turn()  # that the next response will answer
 
     # --- outputs ------------------------------------------------------------------------
@@ -97,6 +96,11 @@ class Session:
     @property
     def is_answering(self) -> bool:
         return self._answers.is_answering
+
+    @property
+    def total(self) -> Tally:
+        """What the engine computed for this session."""
+        return self._responder.total
 
     @property
     def detects_turns(self) -> bool:
@@ -194,9 +198,7 @@ class Session:
             case client.ResponseCancel():
                 self._answers.cancel(event.response_id or None, now)
             case client.InputImageAppend():
-                timestamp_ms = input_items.checked_timestamp(event.timestamp_ms)
-                captured_s = self._frame_clock.captured(timestamp_ms, now)
-                self._media.add_frame(event.image, captured_s, timestamp_ms)
+                self._listener.add_frame(event.image, event.timestamp_ms, now)
                 if not self._frames_matter():
                     return
             case client.InputImageClear():
@@ -300,13 +302,7 @@ class Session:
             self._answers.answer_aside(ask(settings, Turn(), metadata, context), now)
             return
         if context is None:
-            self._turn.pair_words(
-                self._conversation.items,
-                self._media,
-                now,
-                config=self._config.pairing,
-                frames_per_turn=self.settings.frames_per_turn,
-            )
+            self._listener.pair_words(self._turn, self._conversation.items, now)
         self._answers.queue(self._request(settings, metadata, context, is_asked=True))
 
     def _request(

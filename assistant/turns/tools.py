@@ -8,6 +8,7 @@ them, and which constraint the engine draws the reply with.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -42,8 +43,10 @@ class Function:
         return link.Function(self.name, parameters)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Tools:
+    """What a session or a response declares; what follows from it is worked out once."""
+
     functions: tuple[Function, ...] = ()
     choice: str = "auto"
     """``auto``, ``none``, ``required``, or ``named``."""
@@ -64,16 +67,18 @@ class Tools:
     def max_calls(self) -> int | None:
         return None if self.is_parallel else 1
 
+    @cached_property
     def prompt_text(self) -> str:
-        """Return what stands between ``<|tool|>`` and ``<|/tool|>``; may be empty."""
+        """What stands between ``<|tool|>`` and ``<|/tool|>``; may be empty."""
         if not self.offered:
             return ""
         told = [function.to_prompt() for function in self.offered]
         return json.dumps(told, ensure_ascii=False)
 
+    @cached_property
     def constraint(self) -> link.Constraint | None:
         """
-        Return how the engine must draw the reply.
+        How the engine must draw the reply.
 
         A call that the model makes by its own choice is held to the schemas as well, if
         all of them can be; else it is drawn freely and parsed.
@@ -174,7 +179,11 @@ def _functions(declared: Sequence[Any], path: str, max_chars: int) -> tuple[Func
             raise refusals.invalid_value(f"{path}[{index}].name", reason)
         functions[function.name] = function
     told = Tools(functions=tuple(functions.values()))
-    if len(told.prompt_text()) > max_chars:
+    try:
+        num_chars = len(told.prompt_text)
+    except RecursionError:
+        raise refusals.invalid_value(path, "nested too deep.") from None
+    if num_chars > max_chars:
         reason = f"longer than {max_chars} characters."
         raise refusals.invalid_value(path, reason)
     return told.functions

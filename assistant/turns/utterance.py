@@ -4,6 +4,10 @@ What the user is saying: an item that is not in the conversation yet.
 Its pictures are chosen while it is spoken, so that the engine can read them before the
 sound; its sound is cut at a pause, in case that was all of it, and again at the end. Both
 keep what they have if the choice has not changed, and with it what the engine has read.
+
+The sound goes to the engine as one clip, also when it is long. The encoder's windows of
+40 s could be read as they fill up, but all of them except the first begin with context
+from the one before, and a clip of its own has none: the embeddings would be others.
 """
 
 from dataclasses import dataclass, field

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import itertools
+import json
 import time
 from typing import Any
 
@@ -119,3 +120,81 @@ def test_models_can_be_listed(service: RunningService) -> None:
             return [model.id async for model in client.models.list()]
 
     assert asyncio.run(names()) == ["talkative"]
+
+
+WEATHER: dict[str, Any] = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "The weather of the next days.",
+    "parameters": {
+        "type": "object",
+        "properties": {
+            "city": {"enum": ["Berlin", "Paris"]},
+            "days": {"type": "integer", "minimum": 1, "maximum": 7},
+        },
+        "required": ["city", "days"],
+    },
+}
+CALLED = [
+    "response.created",
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.function_call_arguments.delta",
+    "response.function_call_arguments.done",
+    "conversation.item.done",
+    "response.output_item.done",
+    "response.done",
+]
+
+
+def test_a_forced_call_and_its_result_make_a_round_trip(service: RunningService) -> None:
+    async def talk() -> list[Any]:
+        async with client_of(service).realtime.connect(model="phi") as connection:
+            await connection.session.update(
+                session={"type": "realtime", "tools": [WEATHER], "tool_choice": "required"}
+            )
+            await collect(connection, "session.updated")
+            await connection.conversation.item.create(item=text_item("And tomorrow?"))
+            await collect(connection, "conversation.item.done")
+            await connection.response.create()
+            events = await collect(connection, "response.done")
+            call = events[-1].response.output[0]
+            output: Any = {
+                "type": "function_call_output",
+                "call_id": call.call_id,
+                "output": "sunny",
+            }
+            await connection.conversation.item.create(item=output)
+            await connection.response.create(response={"tool_choice": "none"})
+            answer = await collect(connection, "response.done")
+            assert answer[-1].response.output[0].type == "message"
+            return events
+
+    events = asyncio.run(talk())
+    assert [kind for kind, _ in itertools.groupby(event.type for event in events)] == CALLED
+    (call,) = events[-1].response.output
+    deltas = [e for e in events if e.type == "response.function_call_arguments.delta"]
+    assert "".join(delta.delta for delta in deltas) == call.arguments
+    arguments = json.loads(call.arguments)
+    assert call.name == "get_weather"
+    assert arguments["city"] in ("Berlin", "Paris")
+    assert 1 <= arguments["days"] <= 7
+
+
+def test_an_answer_out_of_band_leaves_the_conversation_alone(
+    service: RunningService,
+) -> None:
+    async def talk() -> list[Any]:
+        async with client_of(service).realtime.connect(model="phi") as connection:
+            await connection.conversation.item.create(item=text_item("hello"))
+            await collect(connection, "conversation.item.done")
+            await connection.response.create(
+                response={"conversation": "none", "metadata": {"topic": "title"}}
+            )
+            return await collect(connection, "response.done")
+
+    events = asyncio.run(talk())
+    assert not [event for event in events if event.type.startswith("conversation.")]
+    response = events[-1].response
+    assert (response.conversation_id, response.metadata) == (None, {"topic": "title"})
+    assert response.output[0].content[0].text

@@ -1,10 +1,15 @@
 """The stock ``openai-agents`` realtime client: strict about every event it gets."""
 
 import asyncio
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from agents.realtime import RealtimeAgent, RealtimeRunner
+from agents import function_tool
+from agents.realtime import (
+    RealtimeAgent,
+    RealtimeModelSendSessionUpdate,
+    RealtimeRunner,
+)
 
 from tests.service.harness import PACKET_S, RunningService, recording
 
@@ -73,3 +78,40 @@ def test_a_spoken_question_is_answered_without_a_rejected_event(
             await asyncio.sleep(PACKET_S)
 
     assert errors_of(asyncio.run(talk())) == []
+
+
+def test_a_tool_is_run_and_its_result_is_answered_without_a_rejected_event(
+    service: RunningService,
+) -> None:
+    async def talk() -> tuple[list[Any], list[str]]:
+        asked: list[str] = []
+
+        @function_tool  # type: ignore[untyped-decorator]  # its types are not read
+        async def get_weather(city: Literal["Berlin", "Paris"]) -> str:
+            """The weather of today."""
+            asked.append(city)
+            # Only one call is forced: what follows is an answer in words.
+            settings: Any = {"tool_choice": "none"}
+            update = RealtimeModelSendSessionUpdate(session_settings=settings)
+            await session.model.send_event(update)
+            return "sunny"
+
+        agent = RealtimeAgent(name="Assistant", tools=[get_weather])
+        settings: Any = {"model_name": "phi", "tool_choice": "required"}
+        runner = RealtimeRunner(agent, config={"model_settings": settings})
+        session: Any = await runner.run(
+            model_config={"url": url_of(service), "api_key": "unused"}
+        )
+        async with session:
+            await session.send_message("How is the weather?")
+            events = await until_the_answer_ends(session)
+            events += await until_the_answer_ends(session)
+            assert len(text_of(session, "assistant")) > 20
+            return events, asked
+
+    events, asked = asyncio.run(talk())
+    assert errors_of(events) == []
+    assert len(asked) == 1
+    assert asked[0] in ("Berlin", "Paris")
+    (end,) = [event for event in events if event.type == "tool_end"]
+    assert (end.tool.name, end.output) == ("get_weather", "sunny")

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from assistant.engine.constraint import Vocabulary
 from assistant.engine.sequence import Chunk, Piece, text_chunk
+from assistant.engine.vocabulary import Vocabulary
 from assistant.errors import MediaError, RequestRefused
 from assistant.wire import link
 

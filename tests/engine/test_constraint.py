@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from assistant.engine.constraint import Guide, Vocabulary, check
+from assistant.engine.constraint import Guide, check
 from assistant.engine.sampler import Dice, choose
+from assistant.engine.vocabulary import Vocabulary
 from assistant.errors import RequestRefused
 from assistant.schema import grammar
 from assistant.schema.calls import calls_grammar

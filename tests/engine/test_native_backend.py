@@ -42,6 +42,17 @@ def prefill(backend: NativeBackend, slot: int, cuts: list[int]) -> torch.Tensor:
     return logits
 
 
+def test_the_vocabulary_spells_every_token_and_hides_the_controls(
+    backend: NativeBackend,
+) -> None:
+    vocabulary = backend.vocabulary
+    assert len(vocabulary.pieces) == backend.vocab_size
+    assert {bytes([byte]) for byte in range(256)} <= set(vocabulary.pieces)
+    assert (
+        vocabulary.pieces[vocabulary.call] == vocabulary.pieces[vocabulary.call_end] == b""
+    )
+
+
 @pytest.mark.parity
 @torch.inference_mode()
 def test_a_prompt_read_in_pieces_gives_the_logits_of_one_read_at_once(

@@ -1,7 +1,10 @@
+from typing import cast
+
 import pytest
 import torch
 
 from assistant.engine import sampler
+from assistant.engine.constraint import Guide
 from assistant.engine.sampler import Dice, choose
 from assistant.wire.link import Sampling
 
@@ -70,6 +73,40 @@ def test_a_nucleus_wider_than_the_sorted_candidates_is_still_whole(
     monkeypatch.setattr(sampler, "NUCLEUS_TOP", 2)
     logits = torch.tensor([0.1, 0.2, 0.3, 0.4]).log()
     assert set(draws(logits, dice(top_p=0.75), 100)) == {1, 2, 3}
+
+
+class Fixed:
+    """A guide that allows two tokens and writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.received: list[int] = []
+
+    def mask(self, row: torch.Tensor) -> torch.Tensor:
+        masked = torch.full_like(row, -torch.inf)
+        masked[[1, 2]] = row[[1, 2]]
+        return masked
+
+    def receive(self, token: int) -> None:
+        self.received.append(token)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_guided_row_has_only_tokens_its_guide_allows(temperature: float) -> None:
+    guide = Fixed()
+    sampling = Sampling(max_tokens=1, temperature=temperature)
+    die = Dice(sampling, cast(Guide, guide))
+    logits = torch.tensor([[9.0, 1.0, 2.0, 9.0], [9.0, 0.0, 0.0, 0.0]])
+    chosen = [choose(logits, [die, GREEDY]) for _ in range(20)]
+    assert {token for token, _ in chosen} <= {1, 2}
+    assert {mate for _, mate in chosen} == {0}
+    assert guide.received == [token for token, _ in chosen]
+
+
+def test_a_guide_is_not_told_of_a_token_that_was_not_drawn() -> None:
+    guide = Fixed()
+    die = Dice(Sampling(max_tokens=1), cast(Guide, guide))
+    assert choose(torch.tensor([[0.0, torch.nan, 1.0]]), [die]) == [None]
+    assert guide.received == []
 
 
 def test_impossible_tokens_are_never_drawn() -> None:

@@ -129,3 +129,29 @@ def test_optional_properties_may_be_left_out_and_keep_their_order() -> None:
     rng = random.Random(0)
     found = {"".join(json.loads(write(node, rng, 60))) for _ in range(25)}
     assert found == {"b", "ab", "bc", "abc"}
+
+
+WORD = {"type": "string"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [
+        ({"anyOf": [WORD] * 65}, "branches"),
+        ({"anyOf": [{"anyOf": [WORD] * 33}] * 2}, "branches"),
+        ({"properties": {str(n): WORD for n in range(129)}}, "properties"),
+        ({"properties": {str(n): {"items": {"items": {"items": WORD}}} for n in range(128)},
+          "additionalProperties": False, "required": ["1"], "$defs": {}}, "parts"),
+    ],
+)  # fmt: skip
+def test_schemas_that_would_take_the_engine_long_are_refused(
+    schema: Any, reason: str
+) -> None:
+    with pytest.raises(SchemaRefused, match=reason):
+        grammar(schema)
+
+
+def test_many_optional_properties_of_a_definition_take_no_time() -> None:
+    names = [f"p{n}" for n in range(120)]
+    node = {"type": "object", "properties": {name: {"type": "null"} for name in names}}
+    assert grammar({"$ref": "#/$defs/N", "$defs": {"N": node}}).fewest == 2

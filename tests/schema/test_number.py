@@ -53,7 +53,11 @@ def test_one_byte_always_leads_one_byte_nearer_to_the_end(number: Number) -> Non
         for text in texts:
             left = number.left(text)
             assert left < NEVER
-            lefts = [number.left(text + chr(b)) for b in BYTES if number.step(text, b)]
+            lefts = [
+                number.left(text + chr(b))
+                for b in BYTES
+                if number.step(text, b) is not None
+            ]
             assert left == 0 or min(lefts) == left - 1
         texts = following[:200]
 
@@ -61,3 +65,18 @@ def test_one_byte_always_leads_one_byte_nearer_to_the_end(number: Number) -> Non
 def test_bounds_that_leave_no_number_are_never_met() -> None:
     assert Number(0, 5, 4).fewest == NEVER
     assert Number(0, 5, 4).step("", ord("5")) is None
+
+
+def test_without_bounds_numbers_of_one_shape_are_one_state() -> None:
+    number = Number(6)
+
+    def after(text: str) -> object:
+        local = number.start
+        for byte in text.encode():
+            following = number.step(local, byte)
+            assert following is not None
+            local = str(following)
+        return local
+
+    assert after("-100.25") == after("-987.01")
+    assert len({after(text) for text in ("0", "-0", "1", "10", "1.5", "0.5")}) == 6

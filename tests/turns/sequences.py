@@ -95,35 +95,43 @@ class ReferenceEngine:
 
     def write(self, token_id: int, text: str) -> None:
         """Let the reply under way, if there is one, grow by a token."""
-        for number, sequence in self.sequences.items():
-            if sequence.generation is not None:
-                sequence.read.append(("token", token_id))
-                report = link.Token(number, sequence.generation, [token_id], text)
-                self.reports.append(report)
+        for number in self.sequences:
+            self.write_to(number, token_id, text)
+
+    def write_to(self, number: int, token_id: int, text: str) -> None:
+        sequence = self.sequences[number]
+        if sequence.generation is not None:
+            sequence.read.append(("token", token_id))
+            report = link.Token(number, sequence.generation, [token_id], text)
+            self.reports.append(report)
 
     def finish(self, reason: str, code: str = "") -> None:
         """End the reply under way, if there is one."""
-        for number, sequence in self.sequences.items():
-            if sequence.generation is None:
-                continue
-            assert sequence.reply is not None
-            start = sequence.reply[1]
-            if code:
-                failed = _failed(number, sequence.generation, code)
-                self.reports.append(failed)
-            else:
-                self.reports.append(
-                    link.Finished(
-                        sequence=number,
-                        generation=sequence.generation,
-                        reason="length" if reason == "length" else "stop",
-                        text="",
-                        num_prompt=cost(sequence.read[:start]),
-                        num_cached=0,
-                        num_output=len(sequence.read) - start,
-                    )
+        for number in self.sequences:
+            self.finish_of(number, reason, code)
+
+    def finish_of(self, number: int, reason: str = "stop", code: str = "") -> None:
+        sequence = self.sequences[number]
+        if sequence.generation is None:
+            return
+        assert sequence.reply is not None
+        start = sequence.reply[1]
+        if code:
+            failed = _failed(number, sequence.generation, code)
+            self.reports.append(failed)
+        else:
+            self.reports.append(
+                link.Finished(
+                    sequence=number,
+                    generation=sequence.generation,
+                    reason="length" if reason == "length" else "stop",
+                    text="",
+                    num_prompt=cost(sequence.read[:start]),
+                    num_cached=0,
+                    num_output=len(sequence.read) - start,
                 )
-            sequence.generation = None
+            )
+        sequence.generation = None
 
     def die(self) -> None:
         self.sequences.clear()

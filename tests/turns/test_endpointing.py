@@ -280,3 +280,45 @@ def test_every_stream_of_boundaries_is_well_formed(
                     assert at > start
                     is_open, previous_end = False, at
         assert endpointer.speaking == is_open
+
+
+PATIENT = replace(PLAIN, soft_silence_ms=192, silence_duration_ms=512)
+"""Six windows of silence are a soft end, sixteen a hard end."""
+
+
+def soft_ends(endpointer: Endpointer, pattern: str) -> list[int]:
+    """Return after how many windows of silence each SoftEnd of that sound came."""
+    return [
+        (endpointer.position - boundary.at) // W
+        for sign in pattern
+        for boundary in hear(endpointer, sign)
+        if isinstance(boundary, SoftEnd)
+    ]
+
+
+def test_a_pause_that_was_gone_on_after_makes_the_next_soft_end_wait_longer() -> None:
+    endpointer = Endpointer(PATIENT)
+    pause = "x" * 9 + "." * 9
+    assert soft_ends(endpointer, pause * 3 + "x") == [6], (
+        "the same pause again fools nobody"
+    )
+    assert soft_ends(endpointer, "." * 12 + "x") == [10]
+
+
+def test_a_soft_end_leaves_its_margin_before_the_hard_end() -> None:
+    pauses = ("x" * 9 + "." * 15) * 3
+    assert soft_ends(Endpointer(PATIENT), pauses) == [6, 13, 13]
+
+
+def test_long_pauses_are_forgotten_from_turn_to_turn() -> None:
+    endpointer = Endpointer(PATIENT)
+    soft_ends(endpointer, "x" * 9 + "." * 12 + "x" * 9)
+    turns = [soft_ends(endpointer, "." * 20 + "x" * 9) for _ in range(5)]
+    delays = [delay for (delay,) in turns]
+    assert delays == sorted(delays, reverse=True)
+    assert (delays[0], delays[-1]) == (13, 6)
+
+
+def test_patience_never_falls_below_what_is_configured() -> None:
+    endpointer = Endpointer(replace(PATIENT, soft_silence_ms=480))
+    assert soft_ends(endpointer, ("x" * 9 + "." * 15) * 3) == [15, 15, 15]

@@ -169,3 +169,63 @@ def test_what_was_trimmed_is_not_trimmed_again() -> None:
     for item in prompt.oldest_turn(items):
         item.leave_prompt()
     assert ids(prompt.oldest_turn(items)) == ["3", "4"]
+
+
+TOOLS = '[{"name": "f"}]'
+
+
+def test_tools_stand_in_the_system_message_behind_the_instructions() -> None:
+    told = prompt.segments("Be brief.", [user("u", "hi")], tools=TOOLS)
+    alone = prompt.segments("", [], tools=TOOLS)
+    parts = [shown(list(segment.parts)) for segment in (told[0], alone[0])]
+    assert parts == [
+        f"<system> Be brief. <tool> {TOOLS} <tool_end> <end>",
+        f"<system> <tool> {TOOLS} <tool_end> <end>",
+    ]
+    assert told[0].key != prompt.segments("Be brief.", [])[0].key
+
+
+def whole_reply() -> list[Item]:
+    """Return a reply that said something and made two calls."""
+    said, *calls = reply("said", 5, 6), call("c1"), call("c2")
+    said.followers = tuple(calls)
+    return [said, *calls]
+
+
+def test_a_reply_of_several_items_is_one_run_of_tokens() -> None:
+    items = [user("u", "hi"), *whole_reply(), result("r")]
+    assert line("", *items) == (
+        "<user> hi <end> <assistant> ids[5, 6] <end> <tool_response> 7 <end>"
+    )
+    keys = [segment.key for segment in prompt.segments("", items)]
+    assert prompt.reply_key("said") in keys
+
+
+@pytest.mark.parametrize("change", ["deleted", "trimmed", "parted"])
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_reply_that_is_not_whole_any_more_is_told_in_words(change: str, at: int) -> None:
+    items = whole_reply()
+    match change:
+        case "deleted":
+            del items[at]
+        case "trimmed":
+            items[at].leave_prompt()
+        case _:
+            items.insert(at, user("between", "wait"))
+    told = line("", *items)
+    assert "ids" not in told
+    assert told.count("<tool_call>") == (2 if change == "parted" else 1)
+    assert told.startswith("<assistant> Yes.")
+    keys = [segment.key for segment in prompt.segments("", items)]
+    assert prompt.reply_key("said") not in keys
+
+
+def test_without_its_first_item_a_reply_is_told_in_words() -> None:
+    _, *calls = whole_reply()
+    assert line("", *calls).count("<tool_call>") == 2
+
+
+def test_what_is_still_being_said_is_not_read() -> None:
+    item = reply("half")
+    item.status = "in_progress"
+    assert line("", item) == ""

@@ -291,3 +291,43 @@ def test_turn_detection_overrides_three_values_of_the_endpointing() -> None:
 def test_without_turn_detection_the_endpointing_is_the_services() -> None:
     changed = hearing(turn_detection={"threshold": 0.7})
     assert hearing(changed, turn_detection=None).effective_endpointing == START.endpointing
+
+
+LOOK = {"type": "function", "name": "look", "parameters": {"type": "object"}}
+
+
+def test_tools_are_kept_and_echoed_and_a_response_may_have_its_own() -> None:
+    held = update(tools=[LOOK], tool_choice="required", parallel_tool_calls=False)
+    echoed = held.to_wire("s", 0)
+    assert (echoed["tools"], echoed["tool_choice"]) == ([LOOK], "required")
+    params = client.ResponseParams(tools=[], tool_choice=None)
+    own = session_settings.for_response(held, params)
+    assert (own.tools.functions, own.tools.choice) == ((), "required")
+    assert not own.tools.is_parallel
+    assert own.tools.constraint is None
+
+
+def test_wrong_tools_are_refused_by_their_path_and_change_nothing() -> None:
+    with pytest.raises(EventRefused) as refused:
+        update(tools=[{"type": "function"}], instructions="new")
+    assert refused.value.param == "session.tools[0].name"
+    params = client.ResponseParams(tool_choice="always")
+    with pytest.raises(EventRefused) as refused:
+        session_settings.for_response(START, params)
+    assert refused.value.param == "response.tool_choice"
+
+
+def test_instructions_have_a_bound_in_a_session_and_in_a_response() -> None:
+    text = "x" * 100_001
+    with pytest.raises(EventRefused, match="100001 characters") as refused:
+        update(instructions=text)
+    assert refused.value.param == "session.instructions"
+    params = client.ResponseParams(instructions=text)
+    with pytest.raises(EventRefused) as refused:
+        session_settings.for_response(START, params)
+    assert refused.value.param == "response.instructions"
+
+
+def test_the_beta_name_of_a_token_limit_is_read_in_a_response() -> None:
+    params = client.ResponseParams(max_response_output_tokens=7)
+    assert session_settings.for_response(START, params).max_output_tokens == 7

@@ -116,6 +116,13 @@ PLACE: dict[str, Any] = {
     "content_index": 0,
 }
 
+CALLED: dict[str, Any] = {
+    "response_id": "resp_1",
+    "item_id": "item_7",
+    "output_index": 1,
+    "call_id": "call_1",
+}
+
 USAGE = wire.Usage(
     total_tokens=90,
     input_tokens=80,
@@ -196,6 +203,8 @@ def _events() -> list[wire.ServerEvent]:
         wire.ContentPartDone(**PLACE, part=part),
         wire.TextDelta(**PLACE, delta="Re"),
         wire.TextDone(**PLACE, text="Red."),
+        wire.ArgumentsDelta(**CALLED, delta='{"a'),
+        wire.ArgumentsDone(**CALLED, name="f", arguments='{"a": 1}'),
         wire.error("invalid_value", "Wrong.", param="type", event_id="mine"),
         wire.error(None, "Only model output audio messages can be truncated"),
     ]

@@ -10,6 +10,10 @@ from assistant.errors import ProtocolError
 from assistant.wire import link
 
 SAMPLING = link.Sampling(max_tokens=9, temperature=0.5, top_p=0.9, seed=3)
+CONSTRAINED = link.Sampling(
+    max_tokens=9,
+    constraint=link.Constraint(functions=[link.Function("f", "{}")], is_required=True),
+)
 ORDERS: list[link.Order] = [
     link.Open(1, "vision"),
     link.Append(
@@ -26,6 +30,7 @@ ORDERS: list[link.Order] = [
     link.Rollback(1, 2),
     link.Generate(1, 3, SAMPLING),
     link.Generate(1, 3, SAMPLING, is_speculative=True),
+    link.Generate(1, 3, CONSTRAINED),
     link.Promote(1, 3),
     link.Cancel(1, 3, num_kept=4),
     link.Close(1),

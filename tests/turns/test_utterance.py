@@ -1,0 +1,46 @@
+from assistant.config import PairingConfig
+from assistant.turns.conversation import Audio, Item
+from assistant.turns.utterance import Utterance
+from tests.turns.harness import FakeMedia
+
+
+def utterance() -> Utterance:
+    return Utterance(Item(id="1", role="user", content=[]), 100)
+
+
+def test_the_same_range_again_changes_nothing() -> None:
+    said, media = utterance(), FakeMedia()
+    said.hear(media, 100, 900)
+    before = (said.item.num_takes, said.item.content)
+    said.hear(media, 100, 900)
+    assert (said.item.num_takes, said.item.content) == before
+    assert said.item.content == [Audio(b"100:900")]
+
+
+def test_another_range_is_another_take_and_leaves_the_pictures_alone() -> None:
+    said, media = utterance(), FakeMedia()
+    said.hear(media, 100, 900)
+    said.hear(media, 100, 950)
+    assert (said.item.num_takes, said.item.version) == (1, 0)
+    assert said.item.content == [Audio(b"100:950")]
+
+
+def test_what_is_taken_back_is_not_heard_and_not_to_be_answered() -> None:
+    said, media = utterance(), FakeMedia()
+    said.hear(media, 100, 900)
+    said.may_be_answered = True
+    said.take_back()
+    assert (said.item.content, said.may_be_answered) == ([], False)
+    said.hear(media, 100, 900)
+    assert said.item.num_takes == 1, "another key than that of the first take"
+
+
+def test_seeing_says_whether_the_choice_of_frames_has_changed() -> None:
+    said, media = utterance(), FakeMedia()
+    assert not said.see(media, 0.0, 1.0, PairingConfig(), 1)
+    media.add_frame(b"jpeg", 0.5, None)
+    assert said.see(media, 0.0, 1.0, PairingConfig(), 1)
+    assert not said.see(media, 0.0, 1.0, PairingConfig(), 1)
+    media.clear_frames()
+    assert said.see(media, 0.0, 1.0, PairingConfig(), 1)
+    assert said.item.version == 2
