@@ -5,7 +5,7 @@ import pytest
 
 from assistant.turns import prompt, tasks
 from assistant.turns.tasks import KINDS, NEED_LANGUAGE, Task
-from assistant.wire import client_events as client
+from assistant.wire import client_events as client, link
 from assistant.wire.client_events import TaskPatch
 from assistant.wire.refusals import EventRefused
 from tests.turns.harness import Bench, prompt_of, shown
@@ -153,3 +153,14 @@ def test_the_task_of_a_session_is_echoed_and_can_be_taken_back() -> None:
     assert bench.session.settings.task == Task("summarise")
     bench.update(assistant={"task": None})
     assert bench.session.settings.task == tasks.ASSISTANT
+
+
+def test_nothing_is_read_ahead_for_a_task() -> None:
+    bench = Bench()
+    bench.update(instructions="Be short.", assistant={"task": "transcribe"})
+    bench.forget()
+    bench.hear(0.95, 1.0)
+    assert prompt_of(bench) == ""
+    bench.hear(0.02, 0.7)
+    assert prompt_of(bench).startswith("<user> [audio ")
+    assert len(bench.orders(link.Generate)) == 1
