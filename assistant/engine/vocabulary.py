@@ -22,8 +22,8 @@ from assistant.schema import grammar
 from assistant.schema.grammar import StringBody, Thread, string_state
 
 MAX_KEPT = 256
-"""Threads whose tokens are remembered: at most 100 MB with the real vocabulary, and in
-practice a few, since most threads allow a handful of tokens."""
+"""Threads whose tokens are remembered. Those inside a string take the most, some 100 kB
+each with the real vocabulary; nearly all others allow a handful of tokens."""
 
 _CHARACTERS = re.compile(
     rb"(?:[ !#-\[\]-\x7f]|\\[\"\\/bfnrt]|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]"

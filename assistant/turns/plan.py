@@ -154,7 +154,7 @@ class Plans:
             temperature=reply.temperature,
             top_p=reply.top_p,
             seed=reply.seed + number,
-            constraint=request.tools.constraint,
+            constraint=request.tools.constraint(),
         )
 
 
@@ -165,7 +165,7 @@ def _segments(
     aged: Collection[Item] = (),
     is_open: bool = False,
 ) -> list[Segment]:
-    tools = request.tools.prompt_text
+    tools = request.tools.prompt_text()
     return prompt.segments(
         request.instructions, items, tools=tools, aged=aged, is_open=is_open
     )

@@ -67,22 +67,28 @@ class Tools:
     def max_calls(self) -> int | None:
         return None if self.is_parallel else 1
 
-    @cached_property
     def prompt_text(self) -> str:
-        """What stands between ``<|tool|>`` and ``<|/tool|>``; may be empty."""
+        """Return what stands between ``<|tool|>`` and ``<|/tool|>``; may be empty."""
+        return self._prompt_text
+
+    @cached_property
+    def _prompt_text(self) -> str:
         if not self.offered:
             return ""
         told = [function.to_prompt() for function in self.offered]
         return json.dumps(told, ensure_ascii=False)
 
-    @cached_property
     def constraint(self) -> link.Constraint | None:
         """
-        How the engine must draw the reply.
+        Return how the engine must draw the reply.
 
         A call that the model makes by its own choice is held to the schemas as well, if
         all of them can be; else it is drawn freely and parsed.
         """
+        return self._constraint
+
+    @cached_property
+    def _constraint(self) -> link.Constraint | None:
         chosen = self._must_call()
         if not chosen:
             chosen = self.offered
@@ -180,7 +186,7 @@ def _functions(declared: Sequence[Any], path: str, max_chars: int) -> tuple[Func
         functions[function.name] = function
     told = Tools(functions=tuple(functions.values()))
     try:
-        num_chars = len(told.prompt_text)
+        num_chars = len(told.prompt_text())
     except RecursionError:
         raise refusals.invalid_value(path, "nested too deep.") from None
     if num_chars > max_chars:

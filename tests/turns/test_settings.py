@@ -304,7 +304,7 @@ def test_tools_are_kept_and_echoed_and_a_response_may_have_its_own() -> None:
     own = session_settings.for_response(held, params)
     assert (own.tools.functions, own.tools.choice) == ((), "required")
     assert not own.tools.is_parallel
-    assert own.tools.constraint is None
+    assert own.tools.constraint() is None
 
 
 def test_wrong_tools_are_refused_by_their_path_and_change_nothing() -> None:

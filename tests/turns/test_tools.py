@@ -32,7 +32,7 @@ def refusal(*declared: Any, choice: Any = UNSET) -> tuple[str | None, str | None
 
 
 def test_the_model_reads_the_functions_as_it_was_trained_to() -> None:
-    told = tools(WEATHER, STOP).prompt_text
+    told = tools(WEATHER, STOP).prompt_text()
     assert told == (
         '[{"name": "weather", "description": "The weather.", "parameters": '
         f'{json.dumps(CITY)}}}, {{"name": "stop"}}]'
@@ -41,8 +41,8 @@ def test_the_model_reads_the_functions_as_it_was_trained_to() -> None:
 
 def test_none_hides_the_functions_from_the_model_and_not_from_the_client() -> None:
     hidden = tools(WEATHER, choice="none")
-    assert (hidden.prompt_text, hidden.names) == ("", frozenset())
-    assert hidden.constraint is None
+    assert (hidden.prompt_text(), hidden.names) == ("", frozenset())
+    assert hidden.constraint() is None
     assert hidden.to_wire()["tools"] == [WEATHER]
 
 
@@ -59,7 +59,7 @@ def test_none_hides_the_functions_from_the_model_and_not_from_the_client() -> No
 def test_the_choice_decides_how_the_reply_is_constrained(
     choice: Any, names: list[str], is_required: bool, most: int
 ) -> None:
-    constraint = tools(WEATHER, STOP, choice=choice).constraint
+    constraint = tools(WEATHER, STOP, choice=choice).constraint()
     assert constraint is not None
     assert [function.name for function in constraint.functions] == names
     assert (constraint.is_required, constraint.max_calls) == (is_required, most)
@@ -69,23 +69,23 @@ def test_the_choice_decides_how_the_reply_is_constrained(
 
 def test_one_call_at_a_time_is_one_in_a_reply() -> None:
     single = tools(STOP, parallel=False)
-    constraint = single.constraint
+    constraint = single.constraint()
     assert constraint is not None
     assert (constraint.max_calls, single.max_calls) == (1, 1)
     assert tools(STOP, parallel=None).max_calls is None
 
 
 def test_a_schema_without_a_grammar_is_free_until_it_is_to_be_forced() -> None:
-    assert tools(FREE, STOP).constraint is None
+    assert tools(FREE, STOP).constraint() is None
     assert tools(FREE, STOP).names == {"free", "stop"}
     where = "session.tools[1].parameters.not"
     assert refusal(STOP, FREE, choice="required") == ("invalid_value", where)
     named = {"type": "function", "name": "stop"}
-    assert tools(FREE, STOP, choice=named).constraint is not None
+    assert tools(FREE, STOP, choice=named).constraint() is not None
 
 
 def test_required_without_functions_waits_for_them() -> None:
-    assert tools(choice="required").constraint is None
+    assert tools(choice="required").constraint() is None
 
 
 @pytest.mark.parametrize(
