@@ -157,7 +157,7 @@ def _sampling(request: wire.ChatRequest, config: Config, seed: int) -> link.Samp
 
 
 def _constrained(sampling: link.Sampling, declared: Tools) -> link.Sampling:
-    return structs.replace(sampling, constraint=declared.constraint)
+    return structs.replace(sampling, constraint=declared.constraint())
 
 
 def _stops(given: str | list[str] | None) -> tuple[str, ...]:

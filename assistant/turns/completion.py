@@ -77,7 +77,7 @@ class Completion:
         self.state = State.ORDERED
         question = self._question
         segments = prompt.segments(
-            question.instructions, question.items, tools=question.tools.prompt_text
+            question.instructions, question.items, tools=question.tools.prompt_text()
         )
         if not segments:
             self.state = State.OVER

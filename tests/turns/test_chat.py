@@ -297,7 +297,7 @@ def test_a_call_can_be_demanded(choice: Any) -> None:
 
 def test_tools_that_may_not_be_called_are_no_tools() -> None:
     question = read(tools=[WEATHER], tool_choice="none")
-    assert question.tools.prompt_text == ""
+    assert question.tools.prompt_text() == ""
     assert question.sampling.constraint is None
 
 
