@@ -41,6 +41,10 @@ class ServerConfig:
     max_outbox_bytes: Annotated[int, Bounds(65_536)] = 2 * 2**20
     max_message_bytes: Annotated[int, Bounds(65_536, 2**28)] = 24 * 2**20
     drain_s: Annotated[float, Bounds(0, 600)] = 10.0
+    max_requests: Annotated[int, Bounds(1, 10_000)] = 16
+    request_body_s: Annotated[float, Bounds(0.1, 600)] = 30.0
+    completion_max_s: Annotated[float, Bounds(1, 86_400)] = 600.0
+    max_client_secrets: Annotated[int, Bounds(1, 1_000_000)] = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +137,7 @@ class LimitsConfig:
     conversation_items: Annotated[int, Bounds(2)] = 2000
     conversation_bytes: Annotated[int, Bounds(100_000)] = 64 * 2**20
     text_chars: Annotated[int, Bounds(16)] = 100_000
+    request_media: Annotated[int, Bounds(1, 256)] = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,7 +49,7 @@ def test_an_interruption_is_quiet_and_has_status_130(
 
 
 def test_every_command_explains_itself() -> None:
-    for command in ("serve", "talk", "model", "doctor", "config"):
+    for command in ("serve", "talk", "ask", "model", "doctor", "config"):
         with pytest.raises(SystemExit) as stopped:
             build_parser().parse_args([command, "--help"])
         assert stopped.value.code == 0

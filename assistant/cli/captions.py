@@ -49,13 +49,13 @@ class Captions:
         if kind in _DELTAS:
             if self._first_s is None:
                 self._first_s = now
-            return _printable(str(event.get("delta", "")))
+            return printable(str(event.get("delta", "")))
         if kind == "response.done":
             return self._receive_done(event.get("response") or {}, now)
         if kind == "error":
             error = event.get("error") or {}
             self.failure = f"{error.get('code')}: {error.get('message')}"
-            return _printable(f"\n! {self.failure}\n")
+            return printable(f"\n! {self.failure}\n")
         return ""
 
     def _receive_done(self, response: Mapping[str, Any], now: float) -> str:
@@ -80,7 +80,7 @@ class Captions:
         )
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Replace what a terminal would take as an order: a model may write anything."""
     return "".join(
         character

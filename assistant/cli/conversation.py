@@ -18,9 +18,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from assistant.cli import sound
 from assistant.cli.captions import Captions
+from assistant.cli.options import KEY_VARIABLE
 from assistant.errors import CommandError
-
-KEY_VARIABLE = "ASSISTANT_API_KEY"
 
 _OPEN_TIMEOUT_S = 10.0
 _MAX_MESSAGE_BYTES = 32 * 2**20

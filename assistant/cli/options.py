@@ -5,6 +5,9 @@ from pathlib import Path
 
 from assistant.config import Effective, load
 
+KEY_VARIABLE = "ASSISTANT_API_KEY"
+"""The key that the commands show which talk to a running service."""
+
 _OVERRIDES = {
     "host": "server.host",
     "port": "server.port",
@@ -12,6 +15,7 @@ _OVERRIDES = {
     "model": "engine.model",
     "device": "engine.device",
     "backend": "engine.backend",
+    "log_level": "log.level",
 }
 """Option to configuration key. An option that was not given is None and changes nothing."""
 
@@ -34,7 +38,7 @@ def effective_configuration(options: argparse.Namespace) -> Effective:
         ConfigError: The file or an option has a wrong value.
     """
     given = {
-        key: (f"--{option}", value)
+        key: (f"--{option.replace('_', '-')}", value)
         for option, key in _OVERRIDES.items()
         if (value := getattr(options, option, None)) is not None
     }

@@ -26,6 +26,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--backend", choices=["native", "transformers"], help="which engine"
     )
+    parser.add_argument("--log-level", metavar="LEVEL", help="what is logged: INFO, …")
     parser.set_defaults(run=run)
 
 

@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+from assistant.cli.options import KEY_VARIABLE
 from assistant.errors import CommandError
 
 _MEDIA_TYPES = (
@@ -57,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     pictures = [conversation.Picture(*read_picture(file)) for file in options.image]
     service = conversation.Service(
         url=conversation.websocket_url(options.url),
-        key=os.environ.get(conversation.KEY_VARIABLE, ""),
+        key=os.environ.get(KEY_VARIABLE, ""),
         is_insecure=options.insecure,
     )
     if options.text is not None:

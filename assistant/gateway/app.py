@@ -1,5 +1,5 @@
 """
-The routes of the one port: the page, health, models and the realtime WebSocket.
+The routes of the one port: the page, health, the HTTP endpoints and the realtime WebSocket.
 
 The page is served as it lies in ``web/``; its content security policy allows nothing
 inline and nothing from elsewhere.
@@ -13,6 +13,8 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from assistant.gateway import chat, endpoints
+from assistant.gateway.cors import CrossOrigin
 from assistant.gateway.service import Service
 from assistant.gateway.websocket import realtime
 from assistant.web_files import web_directory
@@ -30,6 +32,8 @@ _PAGE_HEADERS = {
     # that only some people see. Revalidation costs one small answer on loopback.
     "cache-control": "no-cache",
 }
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class _HeadersOnEverything:
@@ -59,13 +63,17 @@ def build(service: Service) -> ASGIApp:
         routes=[
             Route("/health", _health),
             Route("/ready", _ready),
-            Route("/v1/models", _models),
+            Route("/v1/models", endpoints.models),
+            Route("/v1/models/{name:path}", endpoints.model),
+            Route("/v1/realtime/client_secrets", endpoints.client_secret, methods=["POST"]),
+            Route("/v1/chat/completions", chat.completions, methods=["POST"]),
             WebSocketRoute("/v1/realtime", realtime),
+            Route("/v1/{rest:path}", endpoints.unknown, methods=_METHODS),
             Mount("/", StaticFiles(directory=web_directory(), html=True)),
         ],
     )
     app.state.service = service
-    return _HeadersOnEverything(app)
+    return _HeadersOnEverything(CrossOrigin(app, service.config.server))
 
 
 async def _health(request: Request) -> JSONResponse:
@@ -88,6 +96,7 @@ async def _health(request: Request) -> JSONResponse:
             "is_meaningless": None if ready is None else ready.is_meaningless,
             "engine": engine,
             "sessions": len(service.calls),
+            "requests": service.num_requests,
         }
     )
 
@@ -98,9 +107,3 @@ async def _ready(request: Request) -> JSONResponse:
     return JSONResponse(
         {"ready": service.is_ready}, status_code=200 if service.is_ready else 503
     )
-
-
-async def _models(request: Request) -> JSONResponse:
-    service: Service = request.app.state.service
-    model = {"id": service.model_name, "object": "model", "created": 0, "owned_by": "local"}
-    return JSONResponse({"object": "list", "data": [model]})

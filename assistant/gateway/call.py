@@ -64,8 +64,10 @@ class Call:
     def is_answering(self) -> bool:
         return self._session.is_answering
 
-    def open(self) -> None:
-        """Greet the client and take a place at the engine."""
+    def open(self, settings: client.SessionPatch | None = None) -> None:
+        """Greet the client, with settings that were chosen for it, if any were."""
+        if settings is not None:
+            self._session.configure(settings)
         self._session.open()
         self._engine.subscribe(self)
         self._carry_out()

@@ -1,12 +1,12 @@
 """
-uvicorn's WebSocket connection, made to end well.
+uvicorn's connections, made to end well.
 
 Three things that uvicorn 0.54 does not do are added here, and nowhere else is reached into
 it; a test fails when the methods move. Remove each when uvicorn has it.
 
-* A connection whose client never reads can be cut off. uvicorn closes one only when all
-  that was written has left, so it would stay for ever, with its memory; ASGI has no word
-  for it, so the scope's extensions get one.
+* A connection whose client never reads can be cut off, of WebSocket and of HTTP. uvicorn
+  closes one only when all that was written has left, so it would stay for ever, with its
+  memory; ASGI has no word for it, so the scope's extensions get one.
 * A message over the bound is answered with close code 1009 that the client really sees.
   Closing a socket with unread data makes the kernel reset it and throw the answer away:
   here the rest of the message is read and dropped first.
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import cast
 
 from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -63,6 +64,15 @@ class Connection(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
         # With this timer set, the end of the application does not close the transport.
         self.close_timer = self.loop.call_later(DISCARD_S, self.transport.abort)
+
+
+class HttpConnection(HttpToolsProtocol):
+    """An HTTP connection whose application can abort it."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        extensions = cast(dict[str, dict[object, object]], {ABORT: self.transport.abort})
+        self.scope["extensions"] = extensions
 
 
 def aborter(extensions: dict[str, object] | None) -> Callable[[], None]:

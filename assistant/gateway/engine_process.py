@@ -39,8 +39,11 @@ class EngineStartFailed(EngineError):
 class EngineProcess:
     """Supervise the engine that ``client`` is connected to."""
 
-    def __init__(self, config: EngineConfig, client: EngineClient) -> None:
+    def __init__(
+        self, config: EngineConfig, client: EngineClient, log_level: str = "INFO"
+    ) -> None:
         self._config = config
+        self._log_level = log_level
         self._client = client
         self._process: asyncio.subprocess.Process | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -133,6 +136,7 @@ class EngineProcess:
             *("--socket", str(path)),
             *("--config-json", json.dumps(asdict(self._config))),
             *("--parent-pid", str(os.getpid())),
+            *("--log-level", self._log_level),
         ]
 
     async def _until_gone(self) -> None:

@@ -22,7 +22,7 @@ from assistant.config import Config, Effective
 from assistant.data_home import data_directory
 from assistant.errors import ConfigError, EngineError
 from assistant.gateway import app
-from assistant.gateway.connection import Connection
+from assistant.gateway.connection import Connection, HttpConnection
 from assistant.gateway.engine_client import EngineClient
 from assistant.gateway.engine_process import EngineProcess, EngineStartFailed
 from assistant.gateway.service import Service
@@ -53,7 +53,7 @@ async def _serve(
     config: Config, listener: socket.socket, announce: Callable[[str], None]
 ) -> int:
     client = EngineClient()
-    engine = EngineProcess(config.engine, client)
+    engine = EngineProcess(config.engine, client, config.log.level)
     service = Service(config, client, configuration.api_keys(), _model_name(config))
     server = _Server(_uvicorn_config(config, service), service)
     starting = asyncio.create_task(engine.start())
@@ -105,7 +105,7 @@ class _Server(uvicorn.Server):
             return
         self._service.is_draining = True
         log.info(
-            "= %s: draining %d sessions", signal.Signals(sig).name, self._num_answering()
+            "= %s: draining %d answers", signal.Signals(sig).name, self._num_answering()
         )
         loop = asyncio.get_running_loop()
         self._draining = loop.create_task(self._drain())
@@ -118,7 +118,8 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
     def _num_answering(self) -> int:
-        return sum(call.is_answering for call in self._service.calls)
+        num_sessions = sum(call.is_answering for call in self._service.calls)
+        return num_sessions + self._service.num_requests
 
 
 def _listen(config: Config) -> socket.socket:
@@ -145,7 +146,7 @@ def _uvicorn_config(config: Config, service: Service) -> uvicorn.Config:
         certificate, key = self_signed(folder, reachable_hosts(config.server.host))
     return uvicorn.Config(
         app.build(service),
-        http="httptools",
+        http=HttpConnection,
         ws=Connection,
         ws_max_size=config.server.max_message_bytes,
         ws_per_message_deflate=False,  # base64 sound hardly shrinks; deflating costs ms

@@ -7,13 +7,16 @@ call, and everything the call owned is free when the group is left.
 
 import asyncio
 import logging
+import time
 
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from assistant.gateway import access
 from assistant.gateway.call import Call
+from assistant.gateway.client_secrets import Secret
 from assistant.gateway.connection import aborter
+from assistant.gateway.http import refusal
 from assistant.gateway.service import Service
 
 log = logging.getLogger(__name__)
@@ -33,9 +36,10 @@ class _Ended(Exception):
 async def realtime(websocket: WebSocket) -> None:
     """Serve one connection until either side ends it."""
     service: Service = websocket.app.state.service
-    refusal = _refusal(websocket, service)
-    if refusal is not None:
-        await websocket.send_denial_response(refusal)
+    secret = service.secrets.find(access.presented_key(websocket.headers), time.time())
+    refused = _refusal(websocket, service, secret)
+    if refused is not None:
+        await websocket.send_denial_response(refused)
         return
     offered = access.offered_subprotocols(websocket.headers)
     subprotocol = access.SUBPROTOCOL if access.SUBPROTOCOL in offered else None
@@ -44,7 +48,7 @@ async def realtime(websocket: WebSocket) -> None:
     service.calls.add(call)
     code, reason = 1011, ""
     try:
-        call.open()
+        call.open(None if secret is None else secret.session)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_read(websocket, call))
             tasks.create_task(_send(websocket, call, service.config.server.send_deadline_s))
@@ -58,31 +62,21 @@ async def realtime(websocket: WebSocket) -> None:
             await _close(websocket, code, reason)
 
 
-def _refusal(websocket: WebSocket, service: Service) -> JSONResponse | None:
+def _refusal(
+    websocket: WebSocket, service: Service, secret: Secret | None
+) -> JSONResponse | None:
     server = service.config.server
     if not access.is_allowed_origin(websocket.headers, server.allowed_origins, server.host):
-        return _error(403, "origin_not_allowed", "This origin may not connect.")
-    if not access.is_authorised(access.presented_key(websocket.headers), service.keys):
-        return _error(401, "invalid_api_key", "The API key is not valid.")
+        return refusal("origin_not_allowed", "This origin may not connect.")
+    key = access.presented_key(websocket.headers)
+    if secret is None and not access.is_authorised(key, service.keys):
+        return refusal("invalid_api_key", "The API key is not valid.")
     if service.is_draining:
-        return _error(503, "server_shutting_down", "The server is shutting down.")
+        return refusal("server_shutting_down", "The server is shutting down.")
     if len(service.calls) >= server.max_sessions:
-        limit = server.max_sessions
-        return _error(
-            503, "session_limit_reached", f"{limit} sessions are open, the bound."
-        )
+        message = f"{server.max_sessions} sessions are open, the bound."
+        return refusal("session_limit_reached", message)
     return None
-
-
-def _error(status: int, code: str, message: str) -> JSONResponse:
-    body = {
-        "type": "invalid_request_error",
-        "code": code,
-        "message": message,
-        "param": None,
-    }
-    headers = {"Retry-After": "5"} if status == 503 else None
-    return JSONResponse({"error": body}, status_code=status, headers=headers)
 
 
 async def _read(websocket: WebSocket, call: Call) -> None:

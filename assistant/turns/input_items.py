@@ -37,9 +37,10 @@ def read(
     media: Checks,
     form: InputFormat,
     config: Config,
+    path: str = "item",
 ) -> Item:
     """
-    Return the item as the conversation keeps it.
+    Return the item as the conversation keeps it; ``path`` is where refusals say it is.
 
     Raises:
         EventRefused: A part does not fit the item, or is over its bound.
@@ -47,12 +48,16 @@ def read(
     """
     item_id = item.id or new_id("item")
     if len(item_id) > MAX_ID_CHARS:
-        raise refusals.invalid_value("item.id", f"longer than {MAX_ID_CHARS} characters.")
+        raise refusals.invalid_value(
+            f"{path}.id", f"longer than {MAX_ID_CHARS} characters."
+        )
     if not isinstance(item, wire.MessageItem):
-        return _call(item, item_id, new_id, config)
+        return _call(item, item_id, new_id, config, path)
     has_words = any(isinstance(part, wire.InputText) and part.text for part in item.content)
     content = [
-        _content(part, f"item.content[{index}]", item.role, has_words, media, form, config)
+        _content(
+            part, f"{path}.content[{index}]", item.role, has_words, media, form, config
+        )
         for index, part in enumerate(item.content)
     ]
     status: wire.ItemStatus = "incomplete" if item.status == "incomplete" else "completed"
@@ -64,12 +69,13 @@ def _call(
     item_id: str,
     new_id: Callable[[str], str],
     config: Config,
+    path: str,
 ) -> Item:
     if isinstance(item, wire.FunctionCallOutputItem):
-        _check_text(item.output, "item.output", config)
+        _check_text(item.output, f"{path}.output", config)
         return Item(id=item_id, role="user", content=[], call=item)
-    _check_text(item.name, "item.name", config)
-    _check_text(item.arguments, "item.arguments", config)
+    _check_text(item.name, f"{path}.name", config)
+    _check_text(item.arguments, f"{path}.arguments", config)
     call = structs.replace(item, call_id=item.call_id or new_id("call"))
     return Item(id=item_id, role="assistant", content=[], call=call)
 

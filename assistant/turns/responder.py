@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from assistant.config import Config
-from assistant.turns import prompt
+from assistant.turns import prompt, tasks
 from assistant.turns.actions import Action, Send, Tell
 from assistant.turns.conversation import Conversation
 from assistant.turns.load import Load
@@ -320,6 +320,7 @@ class Responder:
             "frames": running.request.frames,
             "timeline": timeline.to_wire(),
             "early": tally.to_wire(),
+            **tasks.fields(running.request.task, running.reply.text),
         }
         events = running.reply.close(ending, details, usage, vendor, running.token_ids)
         self._emit_events(events, timeline)

@@ -170,7 +170,8 @@ class Session:
         """Carry out a client event. Sound comes by ``receive_audio`` instead."""
         match event:
             case client.SessionUpdate():
-                self._update(event)
+                self.configure(event.session)
+                self._send(wire.SessionUpdated(session=self._session_object()))
             case client.InputAudioCommit():
                 item_id = self._buffer.utterance_id or self._new_id("item")
                 self._commit(self._listener.end_by_client(item_id), now)
@@ -260,6 +261,8 @@ class Session:
         self._answers.start_queued(now)
         if self._responder.active_id is not None:
             return
+        if self.settings.task.needs_sound:
+            return  # what it reads is known when the turn is over
         detection = self.settings.turn_detection
         answers = detection is not None and detection.create_response
         outlook = self._listener.outlook(self._conversation.items, now, answers=answers)
@@ -312,23 +315,24 @@ class Session:
     ) -> Request:
         """Freeze what the next response is asked with; its turn is used up by that."""
         turn, self._turn = self._turn, Turn()
-        return ask(settings, turn, metadata, context, is_asked=is_asked)
+        request = ask(settings, turn, metadata, context, is_asked=is_asked)
+        return request if context else request.for_task(self._conversation.items)
 
     def _context_item(self, entry: WireItem | ItemReference) -> Item:
         if isinstance(entry, ItemReference):
             return self._conversation.get(entry.id)
         return self.read_item(entry)
 
-    def _update(self, event: client.SessionUpdate) -> None:
+    def configure(self, patch: client.SessionPatch) -> None:
+        """Change the settings without telling the client; raises EventRefused."""
         before = self.settings
-        self.settings = session_settings.updated(before, event.session)
+        self.settings = session_settings.updated(before, patch)
         self._listener.num_frames = self.settings.frames_per_turn
         if self.settings.input_format != before.input_format:
             self._actions.append(SetInputFormat(self.settings.input_format))
         if (self.settings.turn_detection is None) != (before.turn_detection is None):
             self._forget_speech()
         self._buffer.configure(self.settings.effective_endpointing)
-        self._send(wire.SessionUpdated(session=self._session_object()))
 
     def _announce(self, item: Item, previous: str | None) -> None:
         self._send(wire.ItemAdded(previous_item_id=previous, item=item.to_wire()))

@@ -11,9 +11,10 @@ from typing import Any, Literal
 from msgspec import UNSET, to_builtins
 
 from assistant.config import Config
-from assistant.turns import tools, turn_detection
+from assistant.turns import tasks, tools, turn_detection
 from assistant.turns.clock import SAMPLE_RATE_HZ
 from assistant.turns.endpointing import Endpointing
+from assistant.turns.tasks import Task
 from assistant.turns.tools import NO_TOOLS, Tools
 from assistant.turns.turn_detection import TurnDetection
 from assistant.wire import refusals
@@ -82,6 +83,7 @@ class Settings:
     """Bound of the instructions, and of all tools together."""
     events: tuple[str, ...] = ()
     """Opt-in vendor events."""
+    task: Task = tasks.ASSISTANT
 
     @property
     def effective_endpointing(self) -> Endpointing:
@@ -128,6 +130,7 @@ class Settings:
             "assistant": {
                 "events": list(self.events),
                 "video": {"frames_per_turn": self.frames_per_turn},
+                "task": self.task.to_wire(),
             },
         }
 
@@ -285,6 +288,8 @@ def _vendor_changes(patch: AssistantPatch) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if patch.events is not UNSET:
         changes["events"] = tuple(patch.events)
+    if patch.task is not UNSET:
+        changes["task"] = tasks.checked(patch.task, "session.assistant.task")
     if patch.video is not UNSET and patch.video.frames_per_turn is not UNSET:
         count = patch.video.frames_per_turn
         if not 0 <= count <= 16:

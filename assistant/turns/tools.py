@@ -115,12 +115,13 @@ class Tools:
         """
         if self.choice == "named" and not self._must_call():
             reason = f"there is no function {self.named!r:.80}."
-            raise refusals.invalid_value(f"{path}.tool_choice", reason)
+            raise refusals.invalid_value(_joined(path, "tool_choice"), reason)
         for index, function in enumerate(self.functions):
             if function in self._must_call() and (refusal := _refusal(function)):
                 keyword = refusal.path.partition("]")[2]
                 reason = f"{refusal.reason}, so calls of it cannot be forced."
-                raise refusals.invalid_value(f"{path}.tools[{index}]{keyword}", reason)
+                where = _joined(path, f"tools[{index}]{keyword}")
+                raise refusals.invalid_value(where, reason)
 
     def to_wire(self) -> dict[str, Any]:
         """Return the keys of the session or response object."""
@@ -153,16 +154,21 @@ def updated(
         EventRefused: Something cannot be read, or the choice cannot be kept.
     """
     if declared is not UNSET:
-        functions = _functions(declared or (), f"{path}.tools", max_chars)
+        functions = _functions(declared or (), _joined(path, "tools"), max_chars)
         tools = replace(tools, functions=functions)
     if choice is not UNSET:
-        kind, named = _choice(choice, f"{path}.tool_choice")
+        kind, named = _choice(choice, _joined(path, "tool_choice"))
         tools = replace(tools, choice=kind, named=named)
     if parallel is not UNSET:
         tools = replace(tools, is_parallel=parallel is not False)
     if declared is not UNSET or choice is not UNSET:
         tools.check(path)
     return tools
+
+
+def _joined(path: str, name: str) -> str:
+    """Return the path of a key; "" is the path of a whole request."""
+    return f"{path}.{name}" if path else name
 
 
 def _functions(declared: Sequence[Any], path: str, max_chars: int) -> tuple[Function, ...]:

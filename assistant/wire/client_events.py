@@ -5,7 +5,6 @@ Lenient on input: unknown keys are ignored and beta field names are understood. 
 that cannot be read raises ``EventRefused`` with the code and the text of the GA service.
 """
 
-import re
 from typing import Any, Literal
 
 import msgspec
@@ -73,10 +72,23 @@ class VideoPatch(msgspec.Struct):
     frames_per_turn: int | UnsetType = UNSET
 
 
+TaskKind = Literal[
+    "assistant", "transcribe", "translate", "transcribe_translate", "summarise"
+]
+
+
+class TaskPatch(msgspec.Struct):
+    """A task; its name alone does for one that needs no language."""
+
+    type: str
+    language: str | UnsetType | None = UNSET
+
+
 class AssistantPatch(msgspec.Struct):
     """Our vendor key: opt-in extensions."""
 
     events: list[Literal["metrics"]] | UnsetType = UNSET
+    task: str | TaskPatch | UnsetType | None = UNSET
     video: VideoPatch | UnsetType = UNSET
 
 
@@ -229,8 +241,6 @@ class _Header(msgspec.Struct):
 
 _decoder: msgspec.json.Decoder[AnyClientEvent] = msgspec.json.Decoder(AnyClientEvent)
 _header_decoder = msgspec.json.Decoder(_Header)
-_PATH = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
-_MISSING = re.compile(r"^Object missing required field `(?P<name>[^`]+)`")
 
 
 def decode(text: str | bytes) -> AnyClientEvent:
@@ -270,9 +280,4 @@ def _refusal(text: str | bytes, reason: str) -> EventRefused:
         return refusals.missing_parameter("type")
     if kind not in TYPES:
         return refusals.unknown_type(kind, TYPES)
-    found = _PATH.search(reason)
-    path = found["path"] if found else ""
-    missing = _MISSING.match(reason)
-    if missing:
-        return refusals.missing_parameter(".".join(filter(None, (path, missing["name"]))))
-    return refusals.invalid_value(path, _PATH.sub("", reason))
+    return refusals.misshapen(reason)

@@ -6,12 +6,17 @@ goes on. Codes and the messages that clients match on are those of the GA servic
 of our own are marked.
 """
 
+import re
 from collections.abc import Iterable
 
 from assistant.errors import AssistantError
 
 MAX_MESSAGE_CHARS = 2000
 """Messages quote the client; without a bound it could have megabytes sent back."""
+
+_PATH = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
+_MISSING = re.compile(r"^Object missing required field `(?P<name>[^`]+)`")
+"""How msgspec says where a value is wrong, and that one is missing."""
 
 
 class EventRefused(AssistantError):
@@ -57,6 +62,16 @@ def missing_parameter(param: str) -> EventRefused:
 
 def invalid_value(param: str, message: str) -> EventRefused:
     return EventRefused("invalid_value", f"Invalid value for '{param}': {message}", param)
+
+
+def misshapen(reason: str) -> EventRefused:
+    """Turn a validation message of msgspec into the refusal of what it complains about."""
+    found = _PATH.search(reason)
+    path = found["path"] if found else ""
+    missing = _MISSING.match(reason)
+    if missing:
+        return missing_parameter(".".join(filter(None, (path, missing["name"]))))
+    return invalid_value(path, _PATH.sub("", reason))
 
 
 def check_range(path: str, value: float | None, low: float, high: float) -> None:

@@ -30,6 +30,8 @@ def test_an_option_wins_over_the_file(tmp_path: Path) -> None:
 def test_a_wrong_option_is_named() -> None:
     with pytest.raises(ConfigError, match="--port: "):
         effective_configuration(options(port=-1))
+    with pytest.raises(ConfigError, match="--log-level: "):
+        effective_configuration(options(log_level="LOUD"))
 
 
 def test_the_file_is_given_as_a_path() -> None:

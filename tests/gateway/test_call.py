@@ -14,7 +14,7 @@ from assistant.config import Config, EngineConfig, LimitsConfig, ServerConfig, V
 from assistant.gateway.call import LARGE_ITEM_CHARS, SLICE_BYTES, Call
 from assistant.gateway.engine_client import EngineClient
 from assistant.media import frames
-from assistant.wire import link
+from assistant.wire import client_events, link
 from tests.gateway.fakes import FakeEngine, run
 from tests.media.pictures import encoded
 
@@ -326,5 +326,25 @@ def test_a_changed_format_is_how_the_next_sound_is_read(tmp_path: Path) -> None:
             (clip,) = [part for part in parts if isinstance(part, link.AudioPart)]
             assert len(clip.samples) / 4 == pytest.approx(16_000, abs=100)
             line.call.close()
+
+    run(scenario())
+
+
+def test_a_call_may_begin_with_settings_that_were_chosen_for_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with connected(tmp_path) as (_, client):
+            line = Line(client)
+            form = client_events.AudioFormat("audio/pcmu")
+            audio = client_events.AudioPatch(input=client_events.AudioInputPatch(form))
+            line.call.open(
+                client_events.SessionPatch(instructions="Be short.", audio=audio)
+            )
+            session = (await line.until("session.created"))["session"]
+            assert session["instructions"] == "Be short."
+            assert session["audio"]["input"]["format"] == {"type": "audio/pcmu"}
+            sound = base64.b64encode(b"\xff" * 8001).decode()  # silence; no PCM16
+            await line.send("input_audio_buffer.append", audio=sound)
+            line.call.close()
+            assert await line.rest() == []
 
     run(scenario())

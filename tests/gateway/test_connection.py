@@ -9,12 +9,14 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import WebSocketRoute
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from assistant.gateway.connection import Connection, aborter
+from assistant.gateway.connection import Connection, HttpConnection, aborter
 from tests.gateway.fakes import run
 
 Endpoint = Callable[[WebSocket], Awaitable[None]]
@@ -97,7 +99,47 @@ def test_a_message_over_the_bound_is_answered_while_it_is_still_being_sent() -> 
     run(scenario())
 
 
+def test_an_http_client_that_does_not_read_can_be_cut_off_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def flood(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        try:
+            while True:
+                async with asyncio.timeout(0.1):
+                    await send(
+                        {
+                            "type": "http.response.body",
+                            "body": bytes(2**20),
+                            "more_body": True,
+                        }
+                    )
+        except TimeoutError:
+            aborter(scope["extensions"])()
+            await asyncio.sleep(0)
+
+    async def scenario() -> None:
+        listener = socket.create_server(("127.0.0.1", 0))
+        config = uvicorn.Config(flood, http=HttpConnection, lifespan="off", log_config=None)
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        port = listener.getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        while server.server_state.connections:  # noqa: ASYNC110 # of another's set
+            await asyncio.sleep(0.01)
+        writer.transport.abort()
+        server.should_exit = True
+        await serving
+
+    with caplog.at_level(logging.INFO):
+        run(scenario())
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
 def test_the_methods_that_are_replaced_are_still_there() -> None:
+    assert "on_message_begin" in vars(HttpToolsProtocol)
     for name in ("handle_connect", "data_received", "handle_parser_exception", "send"):
         assert name in vars(WebSocketsSansIOProtocol), name
 

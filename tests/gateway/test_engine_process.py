@@ -67,11 +67,12 @@ def from_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_engine_is_told_its_whole_configuration_and_its_parent() -> None:
     config = EngineConfig(num_slots=3)
-    command = EngineProcess(config, EngineClient())._command(Path("engine.sock"))
+    command = EngineProcess(config, EngineClient(), "ERROR")._command(Path("engine.sock"))
     options = dict(zip(command[3::2], command[4::2], strict=True))
     assert options["--socket"] == "engine.sock"
     assert options["--parent-pid"] == str(os.getpid())
     assert '"num_slots": 3' in options["--config-json"]
+    assert options["--log-level"] == "ERROR"
 
 
 def test_stopping_what_was_never_started_is_nothing() -> None:

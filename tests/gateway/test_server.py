@@ -146,7 +146,9 @@ class Served:
         monkeypatch.chdir(PROJECT)
         monkeypatch.setattr(server, "EngineProcess", self._stand_in)
 
-    def _stand_in(self, config: EngineConfig, client: EngineClient) -> EngineProcess:
+    def _stand_in(
+        self, config: EngineConfig, client: EngineClient, log_level: str
+    ) -> EngineProcess:
         self.engine = StandIn(*self._modes)
         self.engine._client = client
         self.when_started()

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from assistant.errors import MediaError
-from assistant.media.recordings import read_audio
+from assistant.media.recordings import read_audio, read_blocks
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -91,3 +91,26 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
         with pytest.raises(MediaError, match=path.name) as refusal:
             read_audio(path)
         assert refusal.value.code == "audio_not_found"
+
+
+def test_a_recording_over_its_bound_is_refused_with_the_bound() -> None:
+    data = wav(tone(16_000, seconds=3), 16_000)
+    assert len(read_audio(data, max_s=3.0)) == 48_000
+    with pytest.raises(MediaError, match=r"at most 2\.9 s") as refusal:
+        read_audio(data, max_s=2.9)
+    assert refusal.value.code == "audio_too_long"
+
+
+def test_blocks_are_bounded_and_put_together_the_whole() -> None:
+    data = wav(tone(44_100, seconds=25), 44_100)
+    blocks = list(read_blocks(data))
+    assert len(blocks) == 4
+    assert max(len(block) for block in blocks) <= 161_000
+    assert np.array_equal(np.concatenate(blocks), read_audio(data))
+    assert sum(len(block) for block in blocks) == 25 * 16_000
+
+
+def test_more_channels_than_anybody_has_are_refused() -> None:
+    many = np.zeros((10, 40), np.float32)
+    with pytest.raises(MediaError, match="40 channels"):
+        read_audio(wav(many, 16_000))

@@ -268,6 +268,7 @@ def test_extensions_are_off_until_asked_for_and_echoed_then() -> None:
     assert echo(wanted)["assistant"] == {
         "events": ["metrics"],
         "video": {"frames_per_turn": 0},
+        "task": {"type": "assistant", "language": None},
     }
 
 

@@ -69,3 +69,33 @@ def test_a_value_outside_its_range_is_refused_with_its_path(value: float) -> Non
     with pytest.raises(EventRefused) as caught:
         refusals.check_range("path", value, 0, 1)
     assert (caught.value.code, caught.value.param) == ("invalid_value", "path")
+
+
+@pytest.mark.parametrize(
+    ("reason", "code", "param", "message"),
+    [
+        (
+            "Expected `int`, got `str` - at `$.a[0].b`",
+            "invalid_value",
+            "a[0].b",
+            "Invalid value for 'a[0].b': Expected `int`, got `str`",
+        ),
+        (
+            "Object missing required field `c` - at `$.a`",
+            "missing_required_parameter",
+            "a.c",
+            "Missing required parameter: 'a.c'.",
+        ),
+        (
+            "Object missing required field `c`",
+            "missing_required_parameter",
+            "c",
+            "Missing required parameter: 'c'.",
+        ),
+    ],
+)
+def test_a_validation_message_becomes_a_refusal_with_the_path(
+    reason: str, code: str, param: str, message: str
+) -> None:
+    refusal = refusals.misshapen(reason)
+    assert (refusal.code, refusal.param, refusal.message) == (code, param, message)

@@ -1,0 +1,67 @@
+"""A service with an engine by hand, to be asked over HTTP."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from assistant.config import Config, EngineConfig, LimitsConfig, ServerConfig
+from assistant.gateway import app
+from assistant.gateway.engine_client import EngineClient
+from assistant.gateway.service import Service
+from assistant.wire import link
+from tests.gateway.asgi import Exchange
+from tests.gateway.fakes import FakeEngine
+
+PATH = "/v1/chat/completions"
+
+
+class Place:
+    """A service with an engine by hand."""
+
+    def __init__(self, engine: FakeEngine, service: Service) -> None:
+        self.engine = engine
+        self.service = service
+        self.app = app.build(service)
+
+    def ask(self, content: Any = "Hello", **keys: Any) -> Exchange:
+        messages = [{"role": "user", "content": content}]
+        return self.post({"model": "fake", "messages": messages, **keys})
+
+    def post(self, body: dict[str, Any] | bytes, **keys: Any) -> Exchange:
+        return Exchange(self.app, PATH, body, **keys)
+
+    async def generate(self, count: int = 1) -> link.Generate:
+        """Wait for that many replies to be asked for; return the newest."""
+        return (await self.engine.wait_for(link.Generate, count))[-1]
+
+    async def is_idle(self) -> None:
+        """Wait until nothing is held for anybody."""
+        await self.engine.wait_for(link.Close, len(self.engine.of(link.Open)))
+        assert self.service.num_requests == 0
+
+
+@asynccontextmanager
+async def place(
+    folder: Path,
+    keys: tuple[str, ...] = (),
+    engine: EngineConfig | None = None,
+    limits: LimitsConfig | None = None,
+    **server: Any,
+) -> AsyncIterator[Place]:
+    config = Config(
+        server=ServerConfig(**server),
+        engine=engine or EngineConfig(),
+        limits=limits or LimitsConfig(),
+    )
+    async with FakeEngine(folder / "engine.sock") as fake:
+        client = EngineClient()
+        await client.connect(fake.path, 5)
+        try:
+            yield Place(fake, Service(config, client, keys, "fake"))
+        finally:
+            client.disconnect()
+
+
+def error_of(exchange: Exchange, told: dict[str, Any]) -> tuple[int, str]:
+    return exchange.status, told["error"]["code"]
