@@ -61,6 +61,7 @@ def wait_until_idle(service: RunningService, timeout_s: float = 10) -> None:
 def test_a_client_that_vanishes_ends_its_generation_and_is_no_error(
     service: RunningService,
 ) -> None:
+    service.log()  # of the tests before
     streaming(service, max_tokens=4000).close()
     wait_until_idle(service, timeout_s=2)
     logged = service.log()
