@@ -10,10 +10,10 @@ import sys
 from collections.abc import Sequence
 
 from assistant import __version__
-from assistant.cli import ask, bench, config, doctor, model, serve, talk
+from assistant.cli import ask, bench, config, demo, doctor, model, serve, talk
 from assistant.errors import AssistantError
 
-COMMANDS = (serve, talk, ask, model, bench, doctor, config)
+COMMANDS = (serve, talk, ask, model, bench, demo, doctor, config)
 
 
 def build_parser() -> argparse.ArgumentParser:

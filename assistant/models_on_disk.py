@@ -15,6 +15,11 @@ from assistant.errors import CheckpointError
 
 DEMO = "demo"
 """The name of the model that needs no folder and no download."""
+SHIPPED_DEMO = Path(__file__).parent / "demo" / "model"
+"""Its weights, which come with the package."""
+RANDOM = "random"
+"""The name of a model of random weights, which is written when it is first asked for."""
+BUILT_IN = frozenset({DEMO, RANDOM})
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")
 
@@ -43,13 +48,13 @@ def resolve_model(name: str, environment: Mapping[str, str] = os.environ) -> Pat
     """
     Return the folder of the checkpoint called ``name``: a path, or a fetched ORG/NAME.
 
-    A folder of that path wins over a fetched model of that name. ``DEMO`` is no folder;
-    callers answer it themselves before they come here.
+    A folder of that path wins over a fetched model of that name. Names that
+    are ``BUILT_IN`` are no folders; callers answer them themselves before they come here.
 
     Raises:
         CheckpointError: There is no such folder, or what is in it is incomplete.
     """
-    assert name != DEMO
+    assert name not in BUILT_IN
     folder = Path(name).expanduser()
     if not folder.is_dir() and is_hub_id(name):
         folder = hub_directory(name, environment)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from assistant.cli.completion_client import CompletionClient, http_address
-from assistant.cli.options import KEY_VARIABLE, add_config_option
+from assistant.cli.options import KEY_VARIABLE, add_config_option, add_engine_options
 from assistant.cli.own_service import running
 from assistant.errors import CommandError
 
@@ -49,12 +49,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--insecure", action="store_true", help="accept any certificate (self-signed)"
     )
     add_config_option(parser)
-    parser.add_argument(
-        "--model", metavar="DIR|HUB_ID|demo", help="which checkpoint answers"
-    )
-    parser.add_argument(
-        "--device", choices=["auto", "cpu", "cuda"], help="where it computes"
-    )
+    add_engine_options(parser)
     parser.set_defaults(run=run)
 
 

@@ -19,7 +19,7 @@ from assistant.cli.checkpoint import describe
 from assistant.cli.options import add_config_option, effective_configuration
 from assistant.config import Config
 from assistant.errors import AssistantError
-from assistant.models_on_disk import DEMO, resolve_model
+from assistant.models_on_disk import BUILT_IN, resolve_model
 from assistant.web_files import web_directory
 
 GATEWAY_PACKAGES = (
@@ -154,8 +154,8 @@ def check_vad(config: Config) -> Check:
 
 def check_model(name: str) -> Check:
     """Say what the checkpoint is that would be served."""
-    if name == DEMO:
-        return Check("ok", "model", "demo, built in")
+    if name in BUILT_IN:
+        return Check("ok", "model", f"{name}, built in")
     try:
         rows = dict(describe(resolve_model(name)))
     except AssistantError as error:

@@ -30,6 +30,16 @@ def add_config_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Add what decides who answers, for commands that start a service."""
+    parser.add_argument(
+        "--model", metavar="DIR|HUB_ID|demo|random", help="which checkpoint answers"
+    )
+    parser.add_argument(
+        "--device", choices=["auto", "cpu", "cuda"], help="where it computes"
+    )
+
+
 def effective_configuration(options: argparse.Namespace) -> Effective:
     """
     Return the configuration that the options of a command ask for.

@@ -4,8 +4,12 @@ import argparse
 import resource
 
 from assistant import log
-from assistant.cli.options import add_config_option, effective_configuration
-from assistant.models_on_disk import DEMO, resolve_model
+from assistant.cli.options import (
+    add_config_option,
+    add_engine_options,
+    effective_configuration,
+)
+from assistant.models_on_disk import BUILT_IN, resolve_model
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -16,12 +20,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--port", type=int, metavar="P", help="port to listen on; 0 takes any"
     )
-    parser.add_argument(
-        "--model", metavar="DIR|HUB_ID|demo", help="which checkpoint answers"
-    )
-    parser.add_argument(
-        "--device", choices=["auto", "cpu", "cuda"], help="where it computes"
-    )
+    add_engine_options(parser)
     parser.add_argument("--tls", choices=["self-signed"], help="serve https")
     parser.add_argument(
         "--backend", choices=["native", "transformers"], help="which engine"
@@ -36,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     log.set_up(effective.config.log.level)
     _forbid_core_dumps()
     model = effective.config.engine.model
-    if model != DEMO:
+    if model not in BUILT_IN:
         resolve_model(model)  # says at once what the engine process would say after seconds
     # Imported late: the other commands must work where the service cannot run.
     from assistant.gateway.server import serve

@@ -16,7 +16,7 @@ from assistant.data_home import data_directory
 from assistant.engine.backend import Backend
 from assistant.errors import CheckpointError, ConfigError
 from assistant.model.fp8 import has_fp8
-from assistant.models_on_disk import DEMO, resolve_model
+from assistant.models_on_disk import DEMO, RANDOM, SHIPPED_DEMO, resolve_model
 
 if TYPE_CHECKING:
     from assistant.engine.native_backend import NativeBackend
@@ -62,30 +62,34 @@ def choose_num_threads(wanted: int) -> int:
 
 def find_model(name: str) -> Path:
     """
-    Return the folder of a model; the demo is made on the spot when it is missing.
+    Return the folder of a model; random weights are made on the spot when missing.
 
     Raises:
         CheckpointError: It is not on this machine, or cannot be made.
     """
-    return _demo_folder() if name == DEMO else resolve_model(name)
+    if name == DEMO:
+        return SHIPPED_DEMO
+    if name == RANDOM:
+        return _random_folder()
+    return resolve_model(name)
 
 
-def _demo_folder() -> Path:
+def _random_folder() -> Path:
     from assistant.model import checkpoint_writer
 
     # A changed writer makes another model: the folder's name says which one wrote it.
     source = Path(checkpoint_writer.__file__).read_bytes()
-    folder = data_directory() / f"demo-{hashlib.sha256(source).hexdigest()[:12]}"
+    folder = data_directory() / f"random-{hashlib.sha256(source).hexdigest()[:12]}"
     if (folder / "config.json").is_file():
         return folder
     try:
-        checkpoint_writer.build_demo(folder)
+        checkpoint_writer.build_random(folder)
     except CheckpointError:
         # Somebody else may have been faster; then theirs is as good.
         if not (folder / "config.json").is_file():
             raise
     except OSError as error:
-        raise CheckpointError(f"the demo model: {folder}: {error.strerror}") from error
+        raise CheckpointError(f"the random model: {folder}: {error.strerror}") from error
     return folder
 
 

@@ -94,9 +94,9 @@ def tiny_config(
     )
 
 
-def build_demo(directory: Path) -> None:
+def build_random(directory: Path) -> None:
     """
-    Write the model behind ``--model demo`` (native layout, 2 MB).
+    Write the model behind ``--model random`` (native layout, 2 MB).
 
     Its crops are 224 pixels wide: a picture costs a quarter of the patches and tokens.
     """
@@ -116,15 +116,61 @@ def write_checkpoint(
     Raises:
         CheckpointError: ``directory`` exists and is not empty, or cannot be written.
     """
+    tokenizer = train_tokenizer(config.vocab_size, config.layout)
+    base, loras = _random_weights(config, tokenizer, seed, dtype)
+    _write_folder(directory, config, tokenizer, base, loras)
+
+
+def write_trained(
+    directory: Path,
+    config: ModelConfig,
+    tokenizer: tokenizers.Tokenizer,
+    weights: dict[str, Tensor],
+    adapters: dict[Mode, dict[str, Tensor]],
+    *,
+    dtype: torch.dtype = torch.bfloat16,
+) -> None:
+    """
+    Write a complete model folder of trained weights.
+
+    What the files hold and no output depends on is zero.
+
+    Args:
+        directory: What to write; all of it appears at once.
+        config: Of the native layout.
+        tokenizer: Becomes ``tokenizer.json``.
+        weights: By native name.
+        adapters: The factors of each, by native name.
+        dtype: What is stored.
+
+    Raises:
+        CheckpointError: ``directory`` exists and is not empty.
+    """
+    assert config.vision is not None
+    shapes = tensor_names.unused_shapes(config.vision)
+    unused = {name: torch.zeros(shape) for name, shape in shapes.items()}
+    base = {name: t.to(dtype).contiguous() for name, t in (weights | unused).items()}
+    loras = {
+        mode: {name: tensor.to(dtype).contiguous() for name, tensor in factors.items()}
+        for mode, factors in adapters.items()
+    }
+    _write_folder(directory, config, tokenizer, base, loras)
+
+
+def _write_folder(
+    directory: Path,
+    config: ModelConfig,
+    tokenizer: tokenizers.Tokenizer,
+    base: dict[str, Tensor],
+    loras: dict[Mode, dict[str, Tensor]],
+) -> None:
     partial = directory.with_name(f".{directory.name}.{os.getpid()}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)  # of a process that died here
         partial.mkdir(parents=True)
-        tokenizer = train_tokenizer(config.vocab_size, config.layout)
         tokenizer.save(str(partial / "tokenizer.json"))
         for name, values in json_files(config).items():
             _write_json(partial / name, values)
-        base, loras = _random_weights(config, tokenizer, seed, dtype)
         _write_weights(partial, config, base, loras)
         partial.replace(directory)  # fails unless `directory` is absent or empty
     except OSError as error:

@@ -7,6 +7,7 @@ weights; knows no weight.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tokenizers
@@ -81,8 +82,14 @@ def special_tokens(layout: Layout) -> tuple[SpecialToken, ...]:
     )
 
 
-def train_tokenizer(vocab_size: int, layout: Layout) -> tokenizers.Tokenizer:
-    """Return a tokenizer whose greatest id is below ``vocab_size`` (at least 600)."""
+def train_tokenizer(
+    vocab_size: int, layout: Layout, corpus: Sequence[str] | None = None
+) -> tokenizers.Tokenizer:
+    """
+    Return a tokenizer whose greatest id is below ``vocab_size`` (at least 600).
+
+    It is trained on ``corpus``, by default on the text at the end of this file.
+    """
     num_pieces = vocab_size - NUM_RESERVED_IDS
     assert num_pieces >= 535, "too small for 256 bytes and some words"
     trained = tokenizers.Tokenizer(models.BPE())
@@ -94,7 +101,7 @@ def train_tokenizer(vocab_size: int, layout: Layout) -> tokenizers.Tokenizer:
     )
     trained.decoder = decoders.ByteLevel()
     trained.train_from_iterator(
-        CORPUS,
+        CORPUS if corpus is None else corpus,
         trainers.BpeTrainer(
             vocab_size=num_pieces,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),

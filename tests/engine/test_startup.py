@@ -47,20 +47,24 @@ def test_the_number_of_threads_is_as_asked_and_never_zero() -> None:
     assert choose_num_threads(0) >= 1
 
 
-def test_the_demo_is_made_once(data_home: Path) -> None:
-    folder = find_model("demo")
+def test_the_demo_comes_with_the_package() -> None:
+    assert (find_model("demo") / "config.json").is_file()
+
+
+def test_random_weights_are_made_once(data_home: Path) -> None:
+    folder = find_model("random")
     assert folder.is_relative_to(data_home)
     written = (folder / "config.json").stat().st_mtime_ns
-    assert find_model("demo") == folder
+    assert find_model("random") == folder
     assert (folder / "config.json").stat().st_mtime_ns == written
 
 
-def test_a_demo_that_cannot_be_made_says_why(
+def test_weights_that_cannot_be_made_say_why(
     data_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data_home.write_text("a file where a folder should be")
     with pytest.raises(CheckpointError, match="data"):
-        find_model("demo")
+        find_model("random")
 
 
 def test_a_model_that_is_not_here_says_what_to_do(tmp_path: Path) -> None:

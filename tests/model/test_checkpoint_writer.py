@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from assistant.errors import CheckpointError
-from assistant.model.checkpoint_writer import build_demo, tiny_config, write_checkpoint
+from assistant.model.checkpoint_writer import build_random, tiny_config, write_checkpoint
 from assistant.model.config import parse_config
 from assistant.model.decoder import Decoder
 from assistant.model.kv_cache import KVCache
@@ -89,8 +89,8 @@ def test_original_adapter_folders_repeat_the_shards(checkpoints: Path) -> None:
         assert torch.equal(copies[f"{stem}.lora_B.weight"], pair.up.read())
 
 
-def test_the_demo_is_small_says_words_and_comes_to_an_end(tmp_path: Path) -> None:
-    build_demo(tmp_path / "demo")
+def test_the_random_model_is_small_says_words_and_comes_to_an_end(tmp_path: Path) -> None:
+    build_random(tmp_path / "demo")
     num_bytes = sum(len(content) for content in files_of(tmp_path).values())
     assert num_bytes < 10_000_000
     checkpoint = read_checkpoint(tmp_path / "demo")

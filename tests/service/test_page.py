@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.service.harness import DATA, RunningService
+from tests.demo.pictures import RED_STAR, jpeg
+from tests.service.harness import DATA, RunningService, running
 from tests.web.browser import PHONE, camera_file, microphone_file, visit
 
 pytestmark = pytest.mark.browser
@@ -42,6 +43,27 @@ def test_two_spoken_questions_are_answered_with_the_frames_that_were_seen(
         visited.page.screenshot(path=SCREENSHOTS / "service-desktop.png")
         assert visited.console_errors == []
     assert service.get("/health")["status"] == "ok"
+
+
+def test_the_demo_says_what_the_camera_shows(tmp_path: Path) -> None:
+    question = DATA / "demo" / "what_colour_is_this.flac"
+    microphone = microphone_file(tmp_path / "question.wav", question)
+    camera = tmp_path / "star.mjpeg"
+    camera.write_bytes(jpeg((RED_STAR,)) * 10)
+    with (
+        running() as demo,
+        visit(demo.url, tmp_path / "p", microphone=microphone, camera=camera) as visited,
+    ):
+        visited.start_call()
+        turn = visited.wait_for_answer()
+        reply = turn.locator(".reply").inner_text()
+        assert reply == "It is red."
+        picture = turn.locator("img").first
+        expect(picture).to_be_visible()
+        assert picture.evaluate("image => image.naturalWidth") == 640
+        SCREENSHOTS.mkdir(exist_ok=True)
+        visited.page.screenshot(path=SCREENSHOTS / "demo-desktop.png")
+        assert visited.console_errors == []
 
 
 def test_written_words_are_answered_on_a_phone(
