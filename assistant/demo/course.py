@@ -30,6 +30,7 @@ from assistant.demo.corpus import Corpus
 from assistant.demo.ideal import Ideal
 from assistant.demo.lessons import Heads, Materials
 from assistant.demo.network import VOCAB_SIZE, Network
+from assistant.demo.photos import varied
 from assistant.demo.scenes import UInt8Array
 from assistant.demo.talk import Spelling
 from assistant.demo.train import Plan
@@ -38,15 +39,14 @@ from assistant.model.tokenizer_trainer import train_tokenizer
 Lesson = Literal["eyes", "ears", "talk", "together"]
 LESSONS: tuple[Lesson, ...] = get_args(Lesson)
 PLANS: dict[Lesson, Plan] = {
-    "eyes": Plan("eyes", steps=8200, batch=32, rate=2e-3, again_at=5000),
-    "ears": Plan("ears", steps=9000, batch=32, rate=1.5e-3),
-    "talk": Plan("talk", steps=2500, batch=32, rate=2.2e-3, warm_up=50),
-    "together": Plan("together", steps=450, batch=24, rate=1.2e-3, warm_up=40),
+    "eyes": Plan("eyes", steps=3600, batch=32, rate=2e-3),
+    "ears": Plan("ears", steps=7500, batch=32, rate=1.5e-3),
+    "talk": Plan("talk", steps=4200, batch=32, rate=2.2e-3, warm_up=50),
+    "together": Plan("together", steps=1000, batch=24, rate=8e-4, warm_up=40),
 }
-CLOSE_STEPS = 2600
-"""So long the eyes look closely, at twice as many pictures, before they see whole ones;
-when they go over it again, they do both in turn."""
-GENTLE_STEPS = 1500
+CLOSE_STEPS = 900
+"""So long the eyes look closely, at twice as many pictures, before they see whole ones."""
+GENTLE_STEPS = 800
 """So long it takes until the ears meet the worst microphones."""
 EXAMINED = 160
 
@@ -73,7 +73,8 @@ def classroom(
     tokenizer = train_tokenizer(VOCAB_SIZE, "native", dialogues.texts_for_tokenizer())
     net, _ = train.new_network()
     ideal = Ideal.of(net.decoder.embed_tokens.weight.detach(), tokenizer)
-    return Classroom(folder, lessons.materials(corpus, photos), tokenizer, ideal, say)
+    material = lessons.materials(corpus, varied(photos))
+    return Classroom(folder, material, tokenizer, ideal, say)
 
 
 def learn(room: Classroom, lesson: Lesson, steps: int | None = None) -> Network:
@@ -93,7 +94,7 @@ def learn(room: Classroom, lesson: Lesson, steps: int | None = None) -> Network:
         net: Network, heads: Heads, rng: np.random.Generator, step: int
     ) -> tuple[Tensor, dict[str, float]]:
         match lesson:
-            case "eyes" if _looks_closely(plan, step):
+            case "eyes" if step < CLOSE_STEPS:
                 return eyes.close_loss(net, heads, room.material, rng, 2 * plan.batch)
             case "eyes":
                 return eyes.whole_loss(
@@ -120,11 +121,6 @@ def learn(room: Classroom, lesson: Lesson, steps: int | None = None) -> Network:
         (lambda: examine_ears(net, heads, room.material.corpus)) if hears else None,
     )
     return net
-
-
-def _looks_closely(plan: Plan, step: int) -> bool:
-    is_again = plan.again_at is not None and step >= plan.again_at
-    return step < CLOSE_STEPS or (is_again and step % 2 == 1)
 
 
 def _measure_loudness(net: Network, clips: Clips) -> None:

@@ -1,26 +1,40 @@
 """
 Which conversations the language model learns from, in which order.
 
-Questions about single pictures come first, typed, and with little in the pictures but
-what is asked about: to look things up in a picture has to be learned before there is much
-else to look at, or it is never learned. Then come speech, all that needs no picture, and
-conversations of several turns, while the pictures fill up.
+To look things up in a picture has to be learned before there is much else to look at, or
+it is never learned: typed questions about sparse pictures come first, each skill by
+itself. First to find the one thing there is, then to compare it with what is asked for,
+then to find one among several, then to name them all. Speech, all that needs no picture,
+tools and conversations of several turns come on top, while the pictures fill up.
 """
 
 import numpy as np
 
-from assistant.demo import dialogues, talk, world
+from assistant.demo import dialogues, talk
 from assistant.demo.adapter import PROJECTORS
 from assistant.demo.dialogues import Dialogue
 from assistant.demo.talk import Script, Sight, Spelling
 from assistant.demo.world import Kind
 from assistant.model.audio import Projector
 
-FIRST_KINDS: tuple[Kind, ...] = ("colour", "shape", "place", "count")
-KINDS: tuple[Kind, ...] = (*world.PICTURE_KINDS, *FIRST_KINDS)
-FIRST_STEPS, TYPED_STEPS, PICTURE_STEPS, SINGLE_STEPS = 330, 450, 650, 1300
-"""Until then: the first kinds only, typed ones, ones about pictures, single turns."""
-FILLING_FROM, FILLING_STEPS = 700, 1100
+FIND: tuple[Kind, ...] = ("colour", "shape", "place", "count")
+COMPARE: tuple[Kind, ...] = ("is_colour", "is_shape", "has_shape")
+PICK: tuple[Kind, ...] = ("colour_of", "place_of")
+NAME: tuple[Kind, ...] = ("see",)
+KINDS: tuple[Kind, ...] = (*FIND, *COMPARE, *PICK, *NAME, *PICK, *NAME, "has_shape")
+"""The hard ones more often."""
+Shares = tuple[tuple[float, tuple[Kind, ...]], ...]
+STAGES: tuple[tuple[int, Shares], ...] = (
+    (160, ((1.0, FIND),)),
+    (500, ((0.75, COMPARE), (0.25, FIND))),
+    (900, ((0.62, PICK), (0.22, COMPARE), (0.08, NAME), (0.08, FIND))),
+    (1200, ((0.4, NAME), (0.32, PICK), (0.18, COMPARE), (0.1, FIND))),
+)
+"""Until which step typed questions of which kinds take which share of the steps."""
+TYPED_STEPS = STAGES[-1][0]
+SINGLE_STEPS = 1700
+"""Until then there are no conversations of several turns."""
+FILLING_FROM, FILLING_STEPS = 1500, 900
 
 
 def share_of_nothing(step: int) -> float:
@@ -32,19 +46,21 @@ def talking(
     spelling: Spelling, rng: np.random.Generator, step: int
 ) -> tuple[str, list[Script]]:
     """Draw the conversations of one step with ideal senses, and name them."""
-    choice = rng.random()
-    if step < FIRST_STEPS:
-        return "first", _questions(spelling, rng, 32, FIRST_KINDS, 0.0)
-    if step < PICTURE_STEPS:
-        spoken = 0.0 if step < TYPED_STEPS else 0.5
-        return "questions", _questions(spelling, rng, 28, KINDS, spoken)
-    if choice < 0.45:
-        return "questions", _questions(spelling, rng, 22, KINDS, 0.5)
-    if choice < 0.72:
-        return "plain", _plain(spelling, rng, 32, 0.5)
-    if choice < 0.84:
-        return "tools", _tools(spelling, rng, 8, 0.5)
-    if choice < 0.89 or step < SINGLE_STEPS:
+    choice, spoken = rng.random(), 0.5
+    if step < TYPED_STEPS:
+        kinds = _kinds_of(step, choice)
+        if kinds is FIND:
+            return "find", _questions(spelling, rng, 32, kinds, 0.0)
+        # One hard kind at a time, so that each is felt.
+        kind = kinds[int(rng.integers(len(kinds)))]
+        return kind, _questions(spelling, rng, 32, (kind,), 0.0)
+    if choice < 0.38:
+        return "questions", _questions(spelling, rng, 24, KINDS, spoken)
+    if choice < 0.58:
+        return "plain", _plain(spelling, rng, 32, spoken)
+    if choice < 0.82:
+        return "tools", _tools(spelling, rng, 10, spoken)
+    if choice < 0.88 or step < SINGLE_STEPS:
         return "written", [
             spelling.script(Dialogue((dialogues.written_down(rng),)), rng)
             for _ in range(24)
@@ -52,6 +68,16 @@ def talking(
     has_picture = bool(rng.random() < 0.7)
     scripts = talk.draw_scripts(spelling, rng, 10, has_picture=has_picture)
     return "several turns", scripts
+
+
+def _kinds_of(step: int, choice: float) -> tuple[Kind, ...]:
+    """Return the kinds of a step's stage that ``choice``, from 0 to 1, falls upon."""
+    shares = next(shares for until, shares in STAGES if step < until)
+    for share, kinds in shares[:-1]:
+        if choice < share:
+            return kinds
+        choice -= share
+    return shares[-1][1]
 
 
 def sensing(

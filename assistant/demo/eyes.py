@@ -21,7 +21,7 @@ from assistant.demo.network import Network
 from assistant.demo.scenes import COLOURS, SHAPES, Scene, UInt8Array
 from assistant.model.images import fit, prepare_image
 
-PHOTO_SHARE = 0.45
+PHOTO_SHARE = 0.5
 CAMERA_SHARE = 0.7
 SHOWN_WEIGHT = 1.5
 DENSE_WEIGHT = 0.5

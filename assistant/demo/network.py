@@ -48,7 +48,7 @@ def demo_config() -> ModelConfig:
         intermediate_size=400,
         num_layers=4,
         num_heads=5,
-        num_kv_heads=1,
+        num_kv_heads=5,
         head_dim=_HEAD_DIM,
         rms_norm_eps=1e-5,
         tie_word_embeddings=True,

@@ -1,6 +1,6 @@
 """Photos for backgrounds, small, and split into those for training and those for scores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -12,6 +12,7 @@ from assistant.model.images import open_image
 
 LONGER_SIDE = 400
 HELD_OUT_EVERY = 4
+VARIANTS = 6
 MAX_PIXELS = 40_000_000
 
 
@@ -33,3 +34,29 @@ def read_photos(
     held_out = photos[::HELD_OUT_EVERY]
     kept = [photo for i, photo in enumerate(photos) if i % HELD_OUT_EVERY]
     return kept, held_out
+
+
+def varied(photos: Sequence[UInt8Array]) -> list[UInt8Array]:
+    """
+    Return each photo and others made of it, so that few are as good as many.
+
+    They are turned upside down, in other colours, flatter or harsher, or laid over each
+    other; always the same ones.
+    """
+    rng = np.random.default_rng(len(photos))
+    several = list(photos)
+    for photo in photos:
+        for _ in range(VARIANTS - 1):
+            x = photo[:, :, rng.permutation(3)].astype(np.float32)
+            if rng.random() < 0.3:
+                x = x[::-1]
+            if rng.random() < 0.3:
+                other = photos[int(rng.integers(len(photos)))]
+                other = np.asarray(cv2.resize(other, (x.shape[1], x.shape[0])), np.uint8)
+                x = x + float(rng.uniform(0.2, 0.6)) * (other - x)
+            if rng.random() < 0.1:
+                x = 255 - x
+            middle, contrast = float(x.mean()), float(rng.uniform(0.5, 1.4))
+            x = middle + contrast * (x - middle) + float(rng.uniform(-40, 40))
+            several.append(np.ascontiguousarray(np.clip(x, 0, 255).astype(np.uint8)))
+    return several

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from assistant.demo.lessons import Heads
+from assistant.demo.muon import Muon
 from assistant.demo.network import Network, demo_config
 
 SEED = 7
 SAVE_EVERY_S = 60
 REPORT_EVERY = 20
-AGAIN_SHARE = 0.6
 
 Loss = Callable[[Network, Heads, np.random.Generator, int], tuple[Tensor, dict[str, float]]]
 
@@ -36,8 +36,6 @@ class Plan:
     batch: int
     rate: float
     warm_up: int = 100
-    again_at: int | None = None
-    """From this step on everything is gone over once more, more gently."""
 
     def shortened(self, steps: int) -> "Plan":
         """Return the same plan with another number of steps."""
@@ -45,16 +43,10 @@ class Plan:
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate: up in a line, down in half a cosine."""
-        first, last, top = 0, self.steps, self.rate
-        if self.again_at is not None and step >= self.again_at:
-            first, top = self.again_at, AGAIN_SHARE * self.rate
-        elif self.again_at is not None:
-            last = self.again_at
-        step, last = step - first, last - first
         if step < self.warm_up:
-            return top * (step + 1) / self.warm_up
-        share = (step - self.warm_up) / max(last - self.warm_up, 1)
-        return top * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(share, 1))))
+            return self.rate * (step + 1) / self.warm_up
+        share = (step - self.warm_up) / max(self.steps - self.warm_up, 1)
+        return self.rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(share, 1))))
 
 
 def new_network() -> tuple[Network, Heads]:
@@ -85,8 +77,7 @@ def learn(
         say: Takes a line of progress.
         examine: Scores held-out examples, every now and then.
     """
-    parameters = [*net.parameters(), *heads.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=plan.rate, weight_decay=0.01)
+    optimizer = Muon(net, heads, plan.rate)
     first = 0
     if file.exists():
         state = torch.load(file, weights_only=True)
@@ -99,12 +90,11 @@ def learn(
     sums: dict[str, list[float]] = {}
     for step in range(first, plan.steps):
         rng = np.random.default_rng((SEED, zlib.crc32(plan.lesson.encode()), step))
-        for group in optimizer.param_groups:
-            group["lr"] = plan.rate_at(step)
+        optimizer.set_rate(plan.rate_at(step))
         total, scores = loss(net, heads, rng, step)
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         torch.autograd.backward(total)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        torch.nn.utils.clip_grad_norm_(optimizer.parameters, 1.0)
         optimizer.step()
         for name, value in {"loss": float(total.detach()), **scores}.items():
             if not math.isnan(value):
@@ -123,9 +113,7 @@ def learn(
                 say(f"{plan.lesson} held out: {examine()}")
 
 
-def _save(
-    file: Path, net: Network, heads: Heads, optimizer: torch.optim.Optimizer, step: int
-) -> None:
+def _save(file: Path, net: Network, heads: Heads, optimizer: Muon, step: int) -> None:
     partial = file.with_suffix(".partial")
     torch.save(
         {

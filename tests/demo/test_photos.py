@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from assistant.demo.photos import read_photos
+from assistant.demo.photos import VARIANTS, read_photos, varied
 
 
 def test_every_fourth_photo_is_held_out(tmp_path: Path) -> None:
@@ -21,3 +21,13 @@ def test_a_missing_folder_is_said() -> None:
     lines: list[str] = []
     assert read_photos(None, lines.append) == ([], [])
     assert lines == ["absent: photos as backgrounds (give a folder)"]
+
+
+def test_few_photos_become_many_different_ones_always_the_same() -> None:
+    rng = np.random.default_rng(0)
+    photos = [rng.integers(0, 256, (30, 40, 3), np.uint8) for _ in range(3)]
+    several, again = varied(photos), varied(photos)
+    assert len(several) == 3 * VARIANTS
+    assert all(np.array_equal(a, b) for a, b in zip(several, again, strict=True))
+    assert len({photo.tobytes() for photo in several}) == len(several)
+    assert all(np.array_equal(a, b) for a, b in zip(several, photos, strict=False))
