@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from msgspec import UNSET, structs
 
 from assistant.config import Config
-from assistant.turns import input_items, tasks, tools
+from assistant.turns import input_items, response_format, tasks, tools
 from assistant.turns.conversation import Item
 from assistant.turns.settings import InputFormat
 from assistant.turns.tasks import Task
@@ -94,7 +94,7 @@ def read(
     return Question(
         instructions="" if has_rules or alone else config.reply.instructions,
         items=alone or items,
-        sampling=sampling if alone else _constrained(sampling, declared),
+        sampling=structs.replace(sampling, constraint=_constraint(request, task, declared)),
         tools=NO_TOOLS if alone else declared,
         stops=stops,
         task=task,
@@ -127,8 +127,6 @@ def _refuse_unsupported(request: wire.ChatRequest) -> None:
     if request.stream_options is not None and not request.stream:
         reason = "only allowed when 'stream' is true."
         raise refusals.invalid_value("stream_options", reason)
-    if request.response_format and request.response_format.type != "text":
-        raise unsupported("response_format", "only 'text' is available")
     if any(modality != "text" for modality in request.modalities or ()):
         raise unsupported("modalities", "answers are text")
     for name in ("logprobs", "logit_bias", "presence_penalty", "frequency_penalty"):
@@ -156,8 +154,19 @@ def _sampling(request: wire.ChatRequest, config: Config, seed: int) -> link.Samp
     )
 
 
-def _constrained(sampling: link.Sampling, declared: Tools) -> link.Sampling:
-    return structs.replace(sampling, constraint=declared.constraint())
+def _constraint(
+    request: wire.ChatRequest, task: Task, declared: Tools
+) -> link.Constraint | None:
+    wanted = response_format.constraint(request.response_format)
+    if task.kind != "assistant":
+        if wanted is not None:
+            raise unsupported("response_format", f"the task '{task.kind}' answers in text")
+        return None
+    if wanted is not None and declared.offered:
+        raise unsupported(
+            "response_format", "a reply that may call tools has no other form"
+        )
+    return wanted or declared.constraint()
 
 
 def _stops(given: str | list[str] | None) -> tuple[str, ...]:
