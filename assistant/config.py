@@ -44,6 +44,7 @@ class ServerConfig:
     max_requests: Annotated[int, Bounds(1, 10_000)] = 16
     request_body_s: Annotated[float, Bounds(0.1, 600)] = 30.0
     completion_max_s: Annotated[float, Bounds(1, 86_400)] = 600.0
+    kept_completions: Annotated[int, Bounds(0, 1000)] = 4
     max_client_secrets: Annotated[int, Bounds(1, 1_000_000)] = 1000
 
 

@@ -7,13 +7,14 @@ refused with the path of the field; nothing is adjusted silently.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec import UNSET, structs
 
 from assistant.config import Config
-from assistant.turns import input_items, response_format, tasks, tools
+from assistant.turns import input_items, kept, prompt, response_format, tasks, tools
 from assistant.turns.conversation import Item
+from assistant.turns.prompt import Segment
 from assistant.turns.settings import InputFormat
 from assistant.turns.tasks import Task
 from assistant.turns.tools import NO_TOOLS, Tools
@@ -36,6 +37,8 @@ class Question:
     tools: Tools = NO_TOOLS
     stops: tuple[str, ...] = ()
     task: Task = tasks.ASSISTANT
+    segments: list[Segment] = field(default_factory=list)
+    """The prompt, with keys by content; empty when there is nothing to answer."""
     is_streamed: bool = False
     wants_usage: bool = False
     """In the stream; an answer at once always has it."""
@@ -49,6 +52,7 @@ def read(
     media: input_items.Checks,
     config: Config,
     seed: int,
+    owner: str = "",
 ) -> Question:
     """
     Check a request.
@@ -57,6 +61,7 @@ def read(
         models: Names that the model goes by.
         media: Checks pictures; its ``read_clip`` reads whole sound files.
         seed: Of the reply, when the request has none.
+        owner: Who asks; only theirs is read again without being computed again.
 
     Raises:
         EventRefused: A value is wrong, over its bound, or asks for what we do not have.
@@ -91,11 +96,15 @@ def read(
     if task.kind != "assistant" and alone is None:
         reason = f"the task '{task.kind}' needs a last user message with input_audio."
         raise refusals.invalid_value("messages", reason)
+    instructions = "" if has_rules or alone else config.reply.instructions
+    declared = NO_TOOLS if alone else declared
+    read_out = prompt.segments(instructions, alone or items, tools=declared.prompt_text())
     return Question(
-        instructions="" if has_rules or alone else config.reply.instructions,
+        instructions=instructions,
         items=alone or items,
+        segments=kept.by_content(read_out, owner),
         sampling=structs.replace(sampling, constraint=_constraint(request, task, declared)),
-        tools=NO_TOOLS if alone else declared,
+        tools=declared,
         stops=stops,
         task=task,
         is_streamed=bool(request.stream),

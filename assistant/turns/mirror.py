@@ -52,6 +52,7 @@ class Mirror:
         self._costs: dict[Hashable, Cost] = {}
         self._served: set[Hashable] = set()  # segments that an answer was built on
         self._num_cached = 0  # segments that were held when the latest reply ended
+        self._num_generations = 0
 
     def orders(
         self,
@@ -82,6 +83,15 @@ class Mirror:
             self._held.append(segment.key)
             self._awaited.append(_Read(segment.key, segment.key in self._served))
         return orders
+
+    def num_common(self, wanted: Sequence[Segment]) -> int:
+        """Return how many segments of a prompt are held already."""
+        return self._common(wanted)
+
+    def next_generation(self) -> int:
+        """Return a number that no reply of the sequence has had."""
+        self._num_generations += 1
+        return self._num_generations
 
     def serve(self) -> None:
         """Take note that an answer is built on what is held: it was not read in vain."""
