@@ -86,8 +86,11 @@ class Answers:
 
     def deadline(self) -> float | None:
         """Return when ``handle_timer`` wants to be called, if nothing happens before."""
-        parts = (self.responder, self._asides, self._transcripts)
-        deadlines = [part.deadline() for part in parts]
+        deadlines = (
+            self.responder.deadline(),
+            self._asides.deadline(),
+            self._transcripts.deadline(),
+        )
         return min((due for due in deadlines if due is not None), default=None)
 
     # --- what is wanted -----------------------------------------------------------------

@@ -15,7 +15,7 @@ from assistant.config import TranscriptsConfig
 from assistant.turns import prompt
 from assistant.turns.actions import Action, Send, Tell
 from assistant.turns.clock import SAMPLE_RATE_HZ
-from assistant.turns.conversation import Audio, Item, Text
+from assistant.turns.conversation import Audio, Content, Item, Text
 from assistant.turns.mirror import Mirror
 from assistant.turns.transcription import Transcription
 from assistant.wire import link, server_events as wire
@@ -39,8 +39,8 @@ class _Clip:
     text: str = ""
     """What the client was told."""
 
-    def prompt(self) -> list[prompt.Segment]:
-        content = [Audio(self.samples), Text(self.words)]
+    def segments(self) -> list[prompt.Segment]:
+        content: list[Content] = [Audio(self.samples), Text(self.words)]
         return prompt.segments("", [Item(id=self.item.id, role="user", content=content)])
 
     def max_tokens(self) -> int:
@@ -85,7 +85,7 @@ class Transcripts:
             return
         clip = self._current = self._waiting.popleft()
         reply_key = prompt.reply_key(clip.item.id)
-        self._tell(self._mirror.orders("speech", clip.prompt(), reply_key))
+        self._tell(self._mirror.orders("speech", clip.segments(), reply_key))
         assert self._mirror.sequence is not None
         self._num_begun += 1
         sampling = link.Sampling(max_tokens=clip.max_tokens())

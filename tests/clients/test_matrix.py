@@ -32,7 +32,9 @@ def test_the_table_has_a_mark_for_every_flow_and_says_which_client_is_not_here()
     here, *others = CLIENTS
     absent = next((client for client in others if client.missing()), None)
     found = dict.fromkeys(FLOWS, "") | {"cancel": "AssertionError: no"}
-    table = {here: found} | ({absent: {}} if absent else {})
+    table: dict[Client, dict[str, str]] = {here: found}
+    if absent is not None:
+        table[absent] = {}
     _, _, row, *rest = markdown(table).splitlines()
     assert (row.count("✓"), row.count("✗")) == (len(FLOWS) - 1, 1)
     assert all("not here" in line for line in rest)
