@@ -150,8 +150,9 @@ class Transcripts:
 
     def deadline(self) -> float | None:
         """Return when ``handle_timer`` wants to be called, if nothing happens before."""
-        clips = [self._current, *list(self._waiting)[:1]]
-        return min((clip.deadline for clip in clips if clip is not None), default=None)
+        if self._current is not None:
+            return self._current.deadline  # it was asked for before those that wait
+        return self._waiting[0].deadline if self._waiting else None
 
     # --- inside -------------------------------------------------------------------------
 
