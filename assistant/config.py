@@ -44,6 +44,7 @@ class ServerConfig:
     max_requests: Annotated[int, Bounds(1, 10_000)] = 16
     request_body_s: Annotated[float, Bounds(0.1, 600)] = 30.0
     completion_max_s: Annotated[float, Bounds(1, 86_400)] = 600.0
+    kept_completions: Annotated[int, Bounds(0, 1000)] = 4
     max_client_secrets: Annotated[int, Bounds(1, 1_000_000)] = 1000
 
 
@@ -126,6 +127,15 @@ class ReplyConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TranscriptsConfig:
+    """What the user said, in writing, for sessions that ask for it."""
+
+    enabled: bool = True
+    timeout_s: Annotated[float, Bounds(0.1, 3600)] = 60.0
+    max_waiting: Annotated[int, Bounds(1, 256)] = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitsConfig:
     """Bounds of what one client may send; every one has a clear error."""
 
@@ -156,6 +166,7 @@ class Config:
     early: EarlyConfig = field(default_factory=EarlyConfig)
     pairing: PairingConfig = field(default_factory=PairingConfig)
     reply: ReplyConfig = field(default_factory=ReplyConfig)
+    transcripts: TranscriptsConfig = field(default_factory=TranscriptsConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     log: LogConfig = field(default_factory=LogConfig)
 

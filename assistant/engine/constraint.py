@@ -16,6 +16,7 @@ from assistant.errors import RequestRefused, SchemaRefused
 from assistant.schema import grammar
 from assistant.schema.calls import calls_grammar
 from assistant.schema.grammar import Node, Thread
+from assistant.schema.value import value_grammar
 from assistant.wire import link
 
 
@@ -28,7 +29,7 @@ def check(constraint: link.Constraint | None) -> None:
     """
     if constraint is None:
         return
-    if not constraint.functions or constraint.max_calls < 1:
+    if not constraint.schema and (not constraint.functions or constraint.max_calls < 1):
         raise RequestRefused("invalid_constraint", "a call needs a function")
     try:
         _grammar_of(constraint)
@@ -37,12 +38,18 @@ def check(constraint: link.Constraint | None) -> None:
 
 
 def _grammar_of(constraint: link.Constraint) -> Node:
+    if constraint.schema:
+        return value_grammar(constraint.schema)
     functions = tuple((f.name, f.parameters) for f in constraint.functions)
     return calls_grammar(functions, constraint.max_calls)
 
 
 class Guide:
-    """Where one reply stands: before a call, in it, or behind it."""
+    """
+    Where one reply stands: before a call, in it, or behind it.
+
+    One that is a JSON value is in it from the first token on, and a stop token ends both.
+    """
 
     def __init__(
         self, vocabulary: Vocabulary, constraint: link.Constraint, num_tokens: int
@@ -55,6 +62,12 @@ class Guide:
         self._threads: tuple[Thread, ...] | None = None
         """In the call, None before it; ``(END,)`` when only its end token is missing."""
         self._is_over = False
+        self._ends = [vocabulary.call_end]
+        self._num_ends = 2  # behind the JSON: the end of the call, and the stop token
+        if constraint.schema:
+            self._threads = self._start
+            self._ends = sorted(vocabulary.stop_ids)
+            self._num_ends = 1
 
     def receive(self, token: int) -> None:
         """Take note of the token that was chosen."""
@@ -62,7 +75,7 @@ class Guide:
         if self._threads is None:
             if token == self._vocabulary.call:
                 self._threads = self._start
-        elif token == self._vocabulary.call_end:
+        elif token in self._ends:
             self._is_over = True
         elif not self._is_over:
             self._threads = grammar.advance(self._threads, self._vocabulary.pieces[token])
@@ -79,17 +92,23 @@ class Guide:
             fewest = min(thread.left for thread in self._start)
             if self._is_required:
                 return _only(row, [vocabulary.call])
-            if self._left - 1 < fewest + _END_TOKENS:
+            if self._left - 1 < fewest + self._num_ends:
                 row = row.clone()
                 row[vocabulary.call] = -torch.inf
             return row
         if self._is_over:
             return _only(row, sorted(vocabulary.stop_ids))
-        if grammar.END in self._threads:
-            return _only(row, [vocabulary.call_end])
-        parts = [vocabulary.allowed(thread) for thread in self._threads]
-        limit = max(self._left - 1 - _END_TOKENS, min(map(_soonest, parts)))
-        masked = torch.full_like(row, -torch.inf)
+        open_threads = [thread for thread in self._threads if thread != grammar.END]
+        has_ended = len(open_threads) < len(self._threads)
+        if has_ended and (self._ends == [vocabulary.call_end] or not open_threads):
+            return _only(row, self._ends)
+        parts = [vocabulary.allowed(thread) for thread in open_threads]
+        limit = self._left - 1 - self._num_ends
+        if has_ended:  # a number that may go on, say
+            masked = _only(row, self._ends)
+        else:
+            limit = max(limit, min(map(_soonest, parts)))
+            masked = torch.full_like(row, -torch.inf)
         for part in parts:
             ids = part.ids[part.lefts <= limit].to(row.device)
             masked[ids] = row[ids]
@@ -102,10 +121,6 @@ class Guide:
         counts = self._vocabulary.num_characters
         left = inside.after + (inside.owed - counts).clamp(min=0)
         return (counts > 0) & (counts <= inside.room) & (left <= limit)
-
-
-_END_TOKENS = 2
-"""Behind the JSON: the end of the call, and the stop token."""
 
 
 def _soonest(allowed: Allowed) -> int:

@@ -122,8 +122,12 @@ class Engine:
             message = f"{self.max_sequences} sequences are open, which is the bound"
             self._reports.failed(key, None, "too_many_sequences", message)
         else:
-            bound = self._config.max_sequence_tokens
-            self._sequences[key] = Sequence(key, order.adapter, bound)
+            self._sequences[key] = Sequence(
+                key,
+                order.adapter,
+                self._config.max_sequence_tokens,
+                is_background=order.is_background,
+            )
 
     def _refuse_unknown(self, connection: int, order: link.Order) -> None:
         # What needs no answer gets none: the sequence may have been closed by failing.

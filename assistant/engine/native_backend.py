@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from assistant.config import EngineConfig
+from assistant.engine import background
 from assistant.engine.backend import PartlyEncoded
 from assistant.engine.encoding import (
     Hearing,
@@ -60,7 +61,7 @@ class NativeBackend:
         self._config = config
         self._cache = KVCache.for_model(
             model.config,
-            num_slots=config.num_slots,
+            num_slots=config.num_slots + background.NUM_ROWS,
             max_tokens=config.max_sequence_tokens,
             dtype=model.dtype,
             device=model.device,

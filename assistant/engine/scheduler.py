@@ -24,6 +24,7 @@ served, and gives up after ``admission_timeout_s``.
 from dataclasses import dataclass
 
 from assistant.config import EngineConfig
+from assistant.engine.background import Background
 from assistant.engine.sequence import Chunk, Sequence
 from assistant.engine.slots import Slots
 from assistant.wire.link import Adapter
@@ -93,11 +94,15 @@ class Scheduler:
         self._turns: dict[Adapter, None] = {}
         """Adapters that decoded, the one longest ago first."""
         self._num_tail_run = 0
+        self._background = Background(slots.num_slots)
 
     # --- what changed ------------------------------------------------------------------
 
     def update(self, sequence: Sequence) -> None:
         """Take note that orders, or a reply's end, changed what a sequence needs."""
+        if sequence.is_background:
+            self._background.update(sequence)
+            return
         wanted: dict[Sequence, None] | None
         if sequence.generation is not None:
             is_speculative = sequence.generation.is_speculative
@@ -117,13 +122,14 @@ class Scheduler:
         self._replying.pop(sequence, None)
         self._reading.pop(sequence, None)
         self._speculating.pop(sequence, None)
+        self._background.remove(sequence)
         self.slots.give_back(sequence)
 
     # --- rows --------------------------------------------------------------------------
 
     def admit(self) -> list[Sequence]:
         """Give rows to those with work; return the sequences that lost theirs."""
-        evicted: list[Sequence] = []
+        evicted = self._background.admit()
         for waiting in (self._replying, self._reading, self._speculating):
             for sequence in waiting:
                 if self.slots.get(sequence) is not None:
@@ -193,7 +199,9 @@ class Scheduler:
             if chosen is not None:
                 self._owed = set(ready)
                 return self._chunk_of(chosen, is_shared=bool(ready))
-        return self._decode(ready) if ready else self._speculate()
+        if ready:
+            return self._decode(ready)
+        return self._speculate() or self._do_background()
 
     def _with_rows(self, ring: dict[Sequence, None]) -> list[Sequence]:
         return [sequence for sequence in ring if self.slots.get(sequence) is not None]
@@ -211,6 +219,19 @@ class Scheduler:
         for mate in mates:
             self._take_turn(mate, self._speculating)
         return self._decode_together(chosen.adapter, mates)
+
+    def _do_background(self) -> Step | None:
+        sequence = self._background.next
+        if sequence is None:
+            return None
+        if sequence.can_decode:
+            return self._decode_together(sequence.adapter, [sequence])
+        return self._chunk_of(sequence, is_shared=True)
+
+    def _row(self, sequence: Sequence) -> int | None:
+        if self._background.holds(sequence):
+            return self._background.row
+        return self.slots.get(sequence)
 
     def _take_turn(self, sequence: Sequence, ring: dict[Sequence, None]) -> None:
         del ring[sequence]
@@ -231,7 +252,7 @@ class Scheduler:
         return chosen
 
     def _chunk_of(self, sequence: Sequence, *, is_shared: bool) -> Encode | Prefill:
-        slot = self.slots.get(sequence)
+        slot = self._row(sequence)
         assert slot is not None
         start = sequence.num_computed
         limit = self.shared_chunk_tokens if is_shared else self.prefill_chunk_tokens
@@ -253,5 +274,5 @@ class Scheduler:
         return self._decode_together(adapter, ready[adapter])
 
     def _decode_together(self, adapter: Adapter, sequences: list[Sequence]) -> Decode:
-        slots = tuple(self.slots.get(sequence) for sequence in sequences)
+        slots = tuple(self._row(sequence) for sequence in sequences)
         return Decode(adapter, tuple(sequences), slots)  # type: ignore[arg-type]  # all hold a row

@@ -86,10 +86,18 @@ class Reply:
 class Sequence:
     """The book-keeping of one sequence; ``max_tokens`` positions at most."""
 
-    def __init__(self, key: tuple[int, int], adapter: Adapter, max_tokens: int) -> None:
+    def __init__(
+        self,
+        key: tuple[int, int],
+        adapter: Adapter,
+        max_tokens: int,
+        *,
+        is_background: bool = False,
+    ) -> None:
         self.key = key
         """Connection and the number its gateway gave the sequence."""
         self.adapter = adapter
+        self.is_background = is_background
         self.max_tokens = max_tokens
         self.num_tokens = 0
         self.num_computed = 0

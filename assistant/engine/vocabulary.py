@@ -25,6 +25,7 @@ MAX_KEPT = 256
 """Threads whose tokens are remembered. Those inside a string take the most, some 100 kB
 each with the real vocabulary; nearly all others allow a handful of tokens."""
 
+_QUOTE = ord('"')
 _CHARACTERS = re.compile(
     rb"(?:[ !#-\[\]-\x7f]|\\[\"\\/bfnrt]|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]"
     rb"|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]"
@@ -85,7 +86,7 @@ class Vocabulary:
         return cls(pieces, call=call, call_end=end, stop_ids=stop_ids)
 
     def prepare(self) -> None:
-        """Work out what all grammars need: 1 s with 200,064 tokens, once."""
+        """Work out what all grammars need, once: no reply shall wait for it."""
         _ = self._tokens, self._rests, self.num_characters, self._closing, self._unfinished
 
     def allowed(self, thread: Thread) -> Allowed:
@@ -178,62 +179,73 @@ class Vocabulary:
 
     @cached_property
     def _tokens(self) -> "_Sorted":
-        return _Sorted((piece, token) for token, piece in enumerate(self.pieces))
-
-    @cached_property
-    def num_characters(self) -> Tensor:
-        """``[V]`` int64: characters of tokens that can stand inside a string, else 0."""
-        counts = [0] * len(self.pieces)
-        for token, piece in enumerate(self.pieces):
-            match = _CHARACTERS.match(piece)
-            if match is not None and match.end() == len(piece):
-                counts[token] = _count(piece)
-        return torch.tensor(counts)
+        return _Sorted(self.pieces, range(len(self.pieces)))
 
     @cached_property
     def _rests(self) -> "_Sorted":
         """Tokens short enough to be the rest of one character."""
-        return _Sorted(
-            (piece, token) for token, piece in enumerate(self.pieces) if len(piece) <= 3
-        )
+        short = [token for token in self._tokens.ids if len(self.pieces[token]) <= 3]
+        return _Sorted(self.pieces, short)
 
-    @cached_property
+    @property
+    def num_characters(self) -> Tensor:
+        """``[V]`` int64: characters of tokens that can stand inside a string, else 0."""
+        return self._in_strings.num_characters
+
+    @property
     def _closing(self) -> dict[bytes, dict[int, list[int]]]:
         """Tokens with a closing quote, by the bytes after and the characters before it."""
-        closing: dict[bytes, dict[int, list[int]]] = {}
-        for token, piece in enumerate(self.pieces):
-            match = _CHARACTERS.match(piece)
-            if match is not None and piece[match.end() : match.end() + 1] == b'"':
-                by_count = closing.setdefault(piece[match.end() + 1 :], {})
-                by_count.setdefault(_count(match[0]), []).append(token)
-        return closing
+        return self._in_strings.closing
 
-    @cached_property
+    @property
     def _unfinished(self) -> Tensor:
         """Tokens that end within a character: ids, characters with it, bytes it lacks."""
-        body = StringBody()
-        unfinished = []
+        return self._in_strings.unfinished
+
+    @cached_property
+    def _in_strings(self) -> "_InStrings":
+        """Tell tokens apart by what they are inside a string: one look at each."""
+        counts = [0] * len(self.pieces)
+        closing: dict[bytes, dict[int, list[int]]] = {}
+        unfinished: list[tuple[int, int, int]] = []
         for token, piece in enumerate(self.pieces):
             match = _CHARACTERS.match(piece)
-            if match is None or match.end() >= len(piece) or len(piece) > match.end() + 3:
-                continue
-            (thread, *_) = [
-                *grammar.advance((Thread(body, body.start, None),), piece[match.end() :]),
-                grammar.END,
-            ]
-            if thread.terminal is not None:
-                _, expected = string_state(thread.local)
-                unfinished.append((token, _count(match[0]) + 1, len(expected)))
-        return _columns(unfinished)
+            assert match is not None, "it matches nothing at least"
+            end = match.end()
+            if end == len(piece):
+                counts[token] = _count(piece)
+            elif piece[end] == _QUOTE:
+                by_count = closing.setdefault(piece[end + 1 :], {})
+                by_count.setdefault(_count(piece[:end]), []).append(token)
+            elif missing := _missing(piece[end : end + 4]):
+                unfinished.append((token, _count(piece[:end]) + 1, missing))
+        return _InStrings(torch.tensor(counts), closing, _columns(unfinished))
+
+
+@dataclass(frozen=True, slots=True)
+class _InStrings:
+    num_characters: Tensor
+    closing: dict[bytes, dict[int, list[int]]]
+    unfinished: Tensor
+
+
+def _missing(data: bytes) -> int:
+    """Return how many bytes complete the character that begins with these; 0 for none."""
+    if len(data) > 3:
+        return 0
+    body = StringBody()
+    for thread in grammar.advance((Thread(body, body.start, None),), data):
+        if thread.terminal is not None:
+            return len(string_state(thread.local)[1])
+    return 0
 
 
 class _Sorted:
     """Tokens in the order of their bytes."""
 
-    def __init__(self, tokens: Iterable[tuple[bytes, int]]) -> None:
-        ordered = sorted((piece, token) for piece, token in tokens if piece)
-        self.pieces = [piece for piece, _ in ordered]
-        self.ids = [token for _, token in ordered]
+    def __init__(self, pieces: Sequence[bytes], tokens: Iterable[int]) -> None:
+        self.ids = sorted((t for t in tokens if pieces[t]), key=pieces.__getitem__)
+        self.pieces = [pieces[token] for token in self.ids]
 
     def end_of(self, prefix: bytes, start: int) -> int:
         """Return the first index, from ``start`` on, whose piece begins otherwise."""
@@ -264,5 +276,6 @@ def _shared(one: bytes, other: bytes) -> int:
 
 def _count(piece: bytes) -> int:
     """Return the characters of a JSON string's inside; an escape is one."""
-    text = piece.decode()
-    return len(re.sub(r"\\.", "x", text))
+    if b"\\" in piece:
+        return len(re.sub(r"\\.", "x", piece.decode()))
+    return len(piece) if piece.isascii() else len(piece.decode())

@@ -1,8 +1,9 @@
 """
 ``POST /v1/chat/completions``: one question, one sequence of the engine, one answer.
 
-Nothing stays here between two requests: the client sends the conversation each time. A
-client that leaves, or does not read, ends the generation; the engine's row is free then.
+The client sends the conversation each time. What stays between two requests is what the
+engine has read of it, for a while. A client that leaves, or does not read, ends the
+generation; the engine's row is free then.
 """
 
 import asyncio
@@ -16,17 +17,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from assistant.gateway import http
+from assistant.gateway import access, http
 from assistant.gateway.connection import aborter
-from assistant.gateway.engine_client import EngineClient
-from assistant.gateway.service import Service
+from assistant.gateway.service import KEEP_S, Service
 from assistant.log import SessionLog
 from assistant.media.attachments import Attachments
-from assistant.turns import chat
+from assistant.turns import chat, prompt
 from assistant.turns.actions import Tell
 from assistant.turns.chat import Question
 from assistant.turns.chat_answer import ChatAnswer
 from assistant.turns.completion import Broken, Completion, Ended, Output
+from assistant.turns.mirror import Mirror
 from assistant.turns.tool_calls import Piece
 from assistant.wire import chat as wire, link
 from assistant.wire.refusals import EventRefused
@@ -79,6 +80,7 @@ async def _read(request: Request, service: Service) -> tuple[Question, str]:
             media=Attachments(config),
             config=config,
             seed=config.reply.seed + next(_numbers),
+            owner=access.presented_key(request.headers) or "",
         )
         return question, asked.model
 
@@ -89,9 +91,17 @@ async def _read(request: Request, service: Service) -> tuple[Question, str]:
 class Chat:
     """The engine's side of one request: orders out, outputs into a queue."""
 
-    def __init__(self, engine: EngineClient, question: Question) -> None:
-        self._engine = engine
-        self._completion = Completion(question, engine.sequence_numbers)
+    def __init__(self, service: Service, question: Question) -> None:
+        self._service = service
+        self._engine = engine = service.engine
+        self._life = engine.ready
+        adapter = prompt.adapter_for(question.items)
+        mirror = service.kept.take(self._life, adapter, question.segments)
+        if mirror is not None and mirror.sequence is not None:
+            engine.adopt(mirror.sequence, self)
+        numbers = engine.sequence_numbers
+        keeps = service.config.server.kept_completions > 0
+        self._completion = Completion(question, numbers, mirror, keeps=keeps)
         # No bound of its own: a reply has at most as many outputs as a sequence tokens.
         self.outputs: asyncio.Queue[Piece | Ended | Broken] = asyncio.Queue()
 
@@ -106,9 +116,12 @@ class Chat:
         return loop.call_later(admission_s, self._time_out, admission_s)
 
     def close(self) -> None:
-        """Free the sequence, whatever happened before."""
+        """Free the sequence or keep it for the next request, whatever happened before."""
+        mirror = self._completion.release()
         self._take(self._completion.close())
         self._engine.unsubscribe(self)
+        if mirror is not None and self._life is not None:
+            keep(self._service, self._life, mirror)
 
     def receive_report(self, report: link.Report) -> None:
         self._take(self._completion.receive_report(report))
@@ -126,6 +139,31 @@ class Chat:
                 self._engine.send(output.order, self)
             else:
                 self.outputs.put_nowait(output)
+
+
+def keep(service: Service, life: link.Ready, mirror: Mirror) -> None:
+    """Keep a sequence for as many rows as no session or other request may want."""
+    room = life.num_slots - 1 - len(service.calls)
+    most = min(service.config.server.kept_completions, room)
+    loop = asyncio.get_running_loop()
+    _let_go(service, service.kept.put(life, mirror, loop.time(), most))
+    loop.call_later(KEEP_S, lambda: _let_go(service, service.kept.expire(loop.time())))
+
+
+def _let_go(service: Service, orders: list[link.Order]) -> None:
+    nobody = _Nobody()
+    for order in orders:
+        service.engine.send(order, nobody)
+
+
+class _Nobody:
+    """Whoever closes what nobody uses has nothing to be told."""
+
+    def receive_report(self, report: link.Report) -> None:
+        """Drop it."""
+
+    def receive_engine(self, ready: link.Ready | None) -> None:
+        """It is not subscribed."""
 
 
 class _Left(Exception):
@@ -165,7 +203,7 @@ class _Answer(Response):
 
     async def _answer(self, bound_s: float) -> str:
         """Order the answer and send it; whatever happens, free the sequence."""
-        self._chat = Chat(self._service.engine, self._question)
+        self._chat = Chat(self._service, self._question)
         timer = self._chat.open(self._service.config.engine.admission_timeout_s)
         try:
             return await self._pass_on(bound_s)

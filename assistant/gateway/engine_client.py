@@ -55,6 +55,10 @@ class EngineClient(asyncio.Protocol):
         self._listeners.discard(listener)
         self._owners = {n: owner for n, owner in self._owners.items() if owner != listener}
 
+    def adopt(self, sequence: int, listener: Listener) -> None:
+        """Give the reports of an open sequence to another listener."""
+        self._owners[sequence] = listener
+
     def send(self, order: link.Order, listener: Listener) -> None:
         """Send one order. Without an engine it is dropped: the listener was told."""
         if self._transport is None:

@@ -6,6 +6,10 @@ from assistant.config import Config
 from assistant.gateway.call import Call
 from assistant.gateway.client_secrets import ClientSecrets
 from assistant.gateway.engine_client import EngineClient
+from assistant.turns.kept import Kept
+
+KEEP_S = 60.0
+"""How long a client may take for its next request; people read an answer first."""
 
 
 @dataclass(slots=True, eq=False)
@@ -19,6 +23,8 @@ class Service:
     num_requests: int = 0
     """Chat completions that are being read or answered."""
     secrets: ClientSecrets = field(init=False)
+    kept: Kept = field(default_factory=lambda: Kept(KEEP_S))
+    """What the engine has read for chat completions that are over."""
     is_draining: bool = False
     """True once shutdown began: running answers end, nobody new comes in."""
 

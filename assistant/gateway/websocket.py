@@ -18,6 +18,7 @@ from assistant.gateway.client_secrets import Secret
 from assistant.gateway.connection import aborter
 from assistant.gateway.http import refusal
 from assistant.gateway.service import Service
+from assistant.wire.client_events import SessionPatch
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ async def realtime(websocket: WebSocket) -> None:
     service.calls.add(call)
     code, reason = 1011, ""
     try:
-        call.open(None if secret is None else secret.session)
+        call.open(_settings(websocket, secret))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_read(websocket, call))
             tasks.create_task(_send(websocket, call, service.config.server.send_deadline_s))
@@ -60,6 +61,15 @@ async def realtime(websocket: WebSocket) -> None:
             call.close()
         finally:
             await _close(websocket, code, reason)
+
+
+def _settings(websocket: WebSocket, secret: Secret | None) -> SessionPatch | None:
+    """Return what was chosen for the session before it began: by its secret, or its URL."""
+    if secret is not None:
+        return secret.session
+    if websocket.query_params.get("intent") == "transcription":
+        return SessionPatch(type="transcription")
+    return None
 
 
 def _refusal(

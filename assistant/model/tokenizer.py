@@ -58,6 +58,16 @@ _BYTES = _byte_of_character()
 assert _BYTES.keys() == set(ByteLevel.alphabet())
 
 
+class _Spelling(dict[int, int]):
+    """For ``str.translate``: what is not spelt in bytes becomes what no byte is."""
+
+    def __missing__(self, character: int) -> int:
+        return 0xFFFF
+
+
+_SPELLING = _Spelling({ord(character): byte for character, byte in _BYTES.items()})
+
+
 class Tokenizer:
     """One ``tokenizer.json``."""
 
@@ -137,8 +147,11 @@ class Tokenizer:
         if token in self._added:
             return content.encode() if token in self._spoken else b""
         try:
-            return bytes(_BYTES[character] for character in content)
-        except KeyError:  # not spelt in bytes; the ByteLevel decoder does the same
+            # A quarter of the time of a lookup for each character, 200,000 times.
+            return content.translate(_SPELLING).encode("latin-1")
+        except (
+            UnicodeEncodeError
+        ):  # not spelt in bytes; the ByteLevel decoder does the same
             return content.encode()
 
     def decode(self, ids: Iterable[int]) -> str:

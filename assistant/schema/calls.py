@@ -1,12 +1,11 @@
 """The grammar of a list of tool calls, as the model writes one."""
 
-import json
 from functools import lru_cache
 
 from assistant.errors import SchemaRefused
-from assistant.schema.compiler import grammar
 from assistant.schema.grammar import Either, Node, Repeat, Sequence, Text
 from assistant.schema.literals import spell
+from assistant.schema.value import value_grammar
 
 
 @lru_cache(256)
@@ -28,17 +27,10 @@ def calls_grammar(functions: tuple[tuple[str, str], ...], most: int) -> Node:
         arguments: Node = Text(b"{}")
         if parameters:
             try:
-                arguments = grammar(_read(parameters))
+                arguments = value_grammar(parameters)
             except SchemaRefused as error:
                 path = f"[{index}].parameters{error.path}"
                 raise SchemaRefused(path, error.reason) from None
         options.append(Sequence(Text(head.encode()), arguments, Text(b"}")))
     call = Either(*options)
     return Sequence(Text(b"["), call, Repeat(call, b"]", 0, most - 1))
-
-
-def _read(text: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise SchemaRefused("", "is not JSON") from None

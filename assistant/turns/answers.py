@@ -1,23 +1,38 @@
 """
-Which response is being given, which one waits for it, and which are given out of band.
+Which response is being given, which one waits for it, and what is done beside it.
 
 The conversation has one active response at a time and one that may wait for its end; the
-others are refused. Knows requests and responses; why an answer is wanted, the session
-knows.
+others are refused. Beside it there are responses out of band, and transcripts. Knows
+requests and responses; why an answer is wanted, the session knows.
+
+A client that holds its own ``response.create`` back until the end of a response may find
+that end to be a barge-in. What it asks for then waits for the answer to what the user
+says; and if it asks for nothing in particular, that answer is the one it gets.
 """
 
+import enum
 from collections.abc import Callable, Iterator
 
 from assistant.config import Config
 from assistant.turns.actions import Action
 from assistant.turns.asides import Asides
-from assistant.turns.conversation import Conversation
+from assistant.turns.conversation import Conversation, Item
 from assistant.turns.load import Load
 from assistant.turns.mirror import Mirror
 from assistant.turns.request import Request
 from assistant.turns.responder import Responder
+from assistant.turns.settings import Settings
+from assistant.turns.transcripts import Transcripts
 from assistant.wire import link, refusals
 from assistant.wire.items import FunctionCallOutputItem
+
+
+class BargeIn(enum.Enum):
+    """Where the user stands who interrupted a response, and whose turn is answered."""
+
+    NONE = enum.auto()
+    SPEAKING = enum.auto()
+    ANSWERED = enum.auto()  # the answer is being given
 
 
 class Answers:
@@ -50,7 +65,15 @@ class Answers:
             new_id=new_id,
             emit=emit,
         )
+        self._transcripts = Transcripts(
+            config=config.transcripts, sequence_numbers=sequence_numbers, emit=emit
+        )
         self._queued: Request | None = None
+        self._barge_in = BargeIn.NONE
+        self._held: Request | None = None
+        """Asked for across a barge-in."""
+        self._newest: Item | None = None
+        """That the answer to a barge-in has seen."""
 
     @property
     def active_id(self) -> str | None:
@@ -63,7 +86,11 @@ class Answers:
 
     def deadline(self) -> float | None:
         """Return when ``handle_timer`` wants to be called, if nothing happens before."""
-        deadlines = (self.responder.deadline(), self._asides.deadline())
+        deadlines = (
+            self.responder.deadline(),
+            self._asides.deadline(),
+            self._transcripts.deadline(),
+        )
         return min((due for due in deadlines if due is not None), default=None)
 
     # --- what is wanted -----------------------------------------------------------------
@@ -75,6 +102,10 @@ class Answers:
         Some clients ask for what follows a function's result before they saw the end of
         the response that called it: that waits.
         """
+        if self._barge_in is not BargeIn.NONE:
+            if self._held is not None:
+                raise refusals.active_response(self.active_id or "(the one asked for)")
+            return
         items = self._conversation.items
         has_result = bool(items) and isinstance(items[-1].call, FunctionCallOutputItem)
         if self.active_id is not None and not (has_result and self._queued is None):
@@ -82,26 +113,71 @@ class Answers:
 
     def queue(self, request: Request) -> None:
         """Answer as soon as no response is active; the latest request counts."""
-        self._queued = request
+        if self._barge_in is BargeIn.NONE or not request.is_asked:
+            self._queued = request
+        elif self._barge_in is BargeIn.SPEAKING or not request.is_plain or self._has_news:
+            self._held = request
+
+    @property
+    def _has_news(self) -> bool:
+        """Return whether the answer under way has not seen all there is to answer."""
+        items = self._conversation.items
+        at = next((n for n, item in enumerate(items) if item is self._newest), None)
+        return at is None or any(item.role != "assistant" for item in items[at + 1 :])
 
     def answer_aside(self, request: Request, now: float) -> None:
         """Answer beside the conversation; raises EventRefused when too many do."""
         self._asides.start(request, now)
 
-    def start_queued(self, now: float) -> None:
-        if self._queued is not None and self.active_id is None:
-            request, self._queued = self._queued, None
-            self.responder.start(request, now)
+    def transcribe(self, item: Item, settings: Settings, now: float) -> None:
+        """Have a spoken item written down, if the session asks for that."""
+        if settings.transcription is not None:
+            self._transcripts.ask(item, settings.transcription, now)
+        if settings.type == "transcription":
+            item.leave_prompt()  # nobody else will hear it
 
-    def interrupt(self, now: float) -> None:
-        """The user speaks: what is being said ends, and what was to follow."""
+    def forget(self, item_id: str) -> None:
+        """An item was deleted."""
+        self._transcripts.forget(item_id)
+
+    def start_queued(self, now: float) -> None:
+        """Begin what waits, when nothing is being said any more."""
+        if self.active_id is not None:
+            return
+        if self._barge_in is BargeIn.ANSWERED:
+            self._barge_in = BargeIn.NONE
+        if self._queued is None and self._barge_in is BargeIn.NONE:
+            self._queued, self._held = self._held, None
+        if self._queued is not None:
+            request, self._queued = self._queued, None
+            if self._barge_in is BargeIn.SPEAKING:
+                self._barge_in = BargeIn.ANSWERED
+                self._newest = self._conversation.items[-1]
+                if self._held is not None and self._held.is_plain:
+                    self._held = None  # this answers that as well
+            self.responder.start(request, now)
+        if self.active_id is None:
+            self._transcripts.go_on()
+
+    def interrupt(self, now: float, *, is_answered: bool) -> None:
+        """
+        The user speaks: what is being said ends, and what was to follow.
+
+        ``is_answered``: the end of what the user says will be, unasked.
+        """
         queued, self._queued = self._queued, None
         if self.active_id is not None:
             self.responder.cancel("turn_detected", now)
+            self._barge_in = BargeIn.SPEAKING if is_answered else BargeIn.NONE
         if queued is not None and queued.is_asked:
             # Its client waits for an end.
             self.responder.start(queued, now)
             self.responder.cancel("turn_detected", now)
+
+    def forget_speech(self) -> None:
+        """What the user said will not be answered unasked."""
+        if self._barge_in is BargeIn.SPEAKING:
+            self._barge_in = BargeIn.NONE
 
     def cancel(self, response_id: str | None, now: float) -> None:
         """Cancel one by its id, or the active one; raises EventRefused if there is none."""
@@ -115,6 +191,7 @@ class Answers:
     def close(self) -> None:
         """The session is over: free what the engine holds of it."""
         self._asides.close()
+        self._transcripts.close()
         self.responder.close()
 
     # --- what happened ------------------------------------------------------------------
@@ -122,10 +199,15 @@ class Answers:
     def receive_engine(self, ready: link.Ready | None, now: float) -> None:
         self.responder.receive_engine(ready, now)
         self._asides.receive_engine(ready, now)
+        self._transcripts.receive_engine(ready)
 
     def receive_report(self, report: link.Report, now: float) -> bool:
         """Take a report; return whether it ended the active response."""
         if self._asides.receive_report(report, now):
+            return False
+        if self._transcripts.receive_report(report):
+            if self.active_id is None and self._queued is None:
+                self._transcripts.go_on()
             return False
         was_answering = self.active_id is not None
         self.responder.receive_report(report, now)
@@ -134,3 +216,4 @@ class Answers:
     def handle_timer(self, now: float) -> None:
         self.responder.handle_timer(now)
         self._asides.handle_timer(now)
+        self._transcripts.handle_timer(now)

@@ -7,13 +7,14 @@ refused with the path of the field; nothing is adjusted silently.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec import UNSET, structs
 
 from assistant.config import Config
-from assistant.turns import input_items, tasks, tools
+from assistant.turns import input_items, kept, prompt, response_format, tasks, tools
 from assistant.turns.conversation import Item
+from assistant.turns.prompt import Segment
 from assistant.turns.settings import InputFormat
 from assistant.turns.tasks import Task
 from assistant.turns.tools import NO_TOOLS, Tools
@@ -36,6 +37,8 @@ class Question:
     tools: Tools = NO_TOOLS
     stops: tuple[str, ...] = ()
     task: Task = tasks.ASSISTANT
+    segments: list[Segment] = field(default_factory=list)
+    """The prompt, with keys by content; empty when there is nothing to answer."""
     is_streamed: bool = False
     wants_usage: bool = False
     """In the stream; an answer at once always has it."""
@@ -49,6 +52,7 @@ def read(
     media: input_items.Checks,
     config: Config,
     seed: int,
+    owner: str = "",
 ) -> Question:
     """
     Check a request.
@@ -57,6 +61,7 @@ def read(
         models: Names that the model goes by.
         media: Checks pictures; its ``read_clip`` reads whole sound files.
         seed: Of the reply, when the request has none.
+        owner: Who asks; only theirs is read again without being computed again.
 
     Raises:
         EventRefused: A value is wrong, over its bound, or asks for what we do not have.
@@ -91,11 +96,15 @@ def read(
     if task.kind != "assistant" and alone is None:
         reason = f"the task '{task.kind}' needs a last user message with input_audio."
         raise refusals.invalid_value("messages", reason)
+    instructions = "" if has_rules or alone else config.reply.instructions
+    declared = NO_TOOLS if alone else declared
+    read_out = prompt.segments(instructions, alone or items, tools=declared.prompt_text())
     return Question(
-        instructions="" if has_rules or alone else config.reply.instructions,
+        instructions=instructions,
         items=alone or items,
-        sampling=sampling if alone else _constrained(sampling, declared),
-        tools=NO_TOOLS if alone else declared,
+        segments=kept.by_content(read_out, owner),
+        sampling=structs.replace(sampling, constraint=_constraint(request, task, declared)),
+        tools=declared,
         stops=stops,
         task=task,
         is_streamed=bool(request.stream),
@@ -127,8 +136,6 @@ def _refuse_unsupported(request: wire.ChatRequest) -> None:
     if request.stream_options is not None and not request.stream:
         reason = "only allowed when 'stream' is true."
         raise refusals.invalid_value("stream_options", reason)
-    if request.response_format and request.response_format.type != "text":
-        raise unsupported("response_format", "only 'text' is available")
     if any(modality != "text" for modality in request.modalities or ()):
         raise unsupported("modalities", "answers are text")
     for name in ("logprobs", "logit_bias", "presence_penalty", "frequency_penalty"):
@@ -156,8 +163,19 @@ def _sampling(request: wire.ChatRequest, config: Config, seed: int) -> link.Samp
     )
 
 
-def _constrained(sampling: link.Sampling, declared: Tools) -> link.Sampling:
-    return structs.replace(sampling, constraint=declared.constraint())
+def _constraint(
+    request: wire.ChatRequest, task: Task, declared: Tools
+) -> link.Constraint | None:
+    wanted = response_format.constraint(request.response_format)
+    if task.kind != "assistant":
+        if wanted is not None:
+            raise unsupported("response_format", f"the task '{task.kind}' answers in text")
+        return None
+    if wanted is not None and declared.offered:
+        raise unsupported(
+            "response_format", "a reply that may call tools has no other form"
+        )
+    return wanted or declared.constraint()
 
 
 def _stops(given: str | list[str] | None) -> tuple[str, ...]:

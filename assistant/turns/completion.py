@@ -3,7 +3,8 @@ One reply that is asked for on its own: a sequence of the engine's from open to 
 
 Knows the prompt and the reports of the engine; does no I/O and reads no clock. Outputs
 are what to tell the engine and what to tell the client, in order. Whatever ends it (the
-last token, a stop string, a failure, a client that left), the sequence is closed once.
+last token, a stop string, a failure, a client that left), the sequence is closed once; or
+handed over, when it came to its own end and is to serve again.
 """
 
 import enum
@@ -18,8 +19,6 @@ from assistant.turns.mirror import Mirror
 from assistant.turns.stopping import StopScan
 from assistant.turns.tool_calls import CallClosed, Piece, ToolCalls
 from assistant.wire import link
-
-GENERATION = 1  # the only one of its sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +61,27 @@ class State(enum.Enum):
 class Completion:
     """Order one reply, pass its text on, and end."""
 
-    def __init__(self, question: Question, sequence_numbers: Iterator[int]) -> None:
+    def __init__(
+        self,
+        question: Question,
+        sequence_numbers: Iterator[int],
+        kept: Mirror | None = None,
+        *,
+        keeps: bool = False,
+    ) -> None:
+        """
+        Args:
+            question: What is asked.
+            sequence_numbers: For a sequence of its own.
+            kept: A sequence that has answered before, to be used instead.
+            keeps: Leave the sequence open at a good end, for ``release``.
+        """
         self.state = State.NEW
         self._question = question
-        self._mirror = Mirror(sequence_numbers)
+        self._sequence_numbers = sequence_numbers
+        self._mirror = kept or Mirror(sequence_numbers)
+        self._keeps = keeps
+        self._generation = 0
         self._scan = StopScan(question.stops)
         self._calls = ToolCalls(question.tools.names, most=question.tools.max_calls)
         self._has_called = False
@@ -76,21 +92,24 @@ class Completion:
         assert self.state is State.NEW
         self.state = State.ORDERED
         question = self._question
-        segments = prompt.segments(
-            question.instructions, question.items, tools=question.tools.prompt_text()
-        )
+        segments = question.segments
         if not segments:
             self.state = State.OVER
             return [Broken("empty_prompt", "The messages hold nothing to answer.")]
         adapter = prompt.adapter_for(question.items)
         orders = self._mirror.orders(adapter, segments, prompt.reply_key("reply"))
         assert self._mirror.sequence is not None
-        orders.append(link.Generate(self._mirror.sequence, GENERATION, question.sampling))
+        # Its marks are forgotten with what comes after them; numbers of replies are not.
+        self._generation = self._mirror.next_generation()
+        sampling = question.sampling
+        orders.append(link.Generate(self._mirror.sequence, self._generation, sampling))
         return [Tell(order) for order in orders]
 
     def receive_report(self, report: link.Report) -> list[Output]:
         """Take what the engine says of the sequence; after the end nothing counts."""
         if self.state is State.OVER:
+            return []
+        if getattr(report, "generation", None) not in (None, self._generation):
             return []
         match report:
             case link.Appended():
@@ -126,6 +145,13 @@ class Completion:
         """Nobody wants the rest; safe at any time. The engine stops at the close."""
         self.state = State.OVER
         return [Tell(order) for order in self._mirror.close()]
+
+    def release(self) -> Mirror | None:
+        """Hand over the sequence, if it is still open: it has answered, and well."""
+        if self.state is not State.OVER or self._mirror.sequence is None:
+            return None
+        mirror, self._mirror = self._mirror, Mirror(self._sequence_numbers)
+        return mirror
 
     def _write(self, report: link.Token) -> list[Output]:
         self.state = State.ADMITTED
@@ -171,4 +197,7 @@ class Completion:
             spent,
             tuple(self._calls.warnings),
         )
+        if self._keeps and not self._scan.is_stopped:
+            self.state = State.OVER
+            return [*rest, ending]
         return [*rest, *self.close(), ending]

@@ -150,7 +150,8 @@ class Lookahead:
         if number is None:
             return False
         speculation = self._speculation
-        if speculation is None or number != speculation.generation:
+        is_ours = getattr(report, "sequence", None) == self._mirror.sequence
+        if speculation is None or number != speculation.generation or not is_ours:
             if number == self._taken_back and isinstance(report, link.Token):
                 self._mirror.tally.num_wasted += len(report.ids)
             return False

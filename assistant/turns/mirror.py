@@ -40,8 +40,9 @@ class _Read:
 class Mirror:
     """The session's sequence in the engine: its number, adapter and segment keys."""
 
-    def __init__(self, numbers: Iterator[int]) -> None:
+    def __init__(self, numbers: Iterator[int], *, is_background: bool = False) -> None:
         self._numbers = numbers
+        self._is_background = is_background
         self.sequence: int | None = None
         self.adapter: link.Adapter = "none"
         self.tally = Tally()
@@ -50,6 +51,8 @@ class Mirror:
         self._awaited: list[_Read] = []
         self._costs: dict[Hashable, Cost] = {}
         self._served: set[Hashable] = set()  # segments that an answer was built on
+        self._num_cached = 0  # segments that were held when the latest reply ended
+        self._num_generations = 0
 
     def orders(
         self,
@@ -65,7 +68,7 @@ class Mirror:
         if self.sequence is None or adapter != self.adapter:
             orders += self.close()
             self.sequence, self.adapter = next(self._numbers), adapter
-            orders.append(link.Open(self.sequence, adapter))
+            orders.append(link.Open(self.sequence, adapter, self._is_background))
         sequence = self.sequence
         common = self._common(wanted)
         if common < len(self._held):
@@ -80,6 +83,15 @@ class Mirror:
             self._held.append(segment.key)
             self._awaited.append(_Read(segment.key, segment.key in self._served))
         return orders
+
+    def num_common(self, wanted: Sequence[Segment]) -> int:
+        """Return how many segments of a prompt are held already."""
+        return self._common(wanted)
+
+    def next_generation(self) -> int:
+        """Return a number that no reply of the sequence has had."""
+        self._num_generations += 1
+        return self._num_generations
 
     def serve(self) -> None:
         """Take note that an answer is built on what is held: it was not read in vain."""
@@ -97,6 +109,7 @@ class Mirror:
     def forget(self) -> None:
         """The sequence is no longer there: the engine died or lost it."""
         self.sequence = None
+        self._num_cached = 0
         self._held.clear()
         self._awaited.clear()
 
@@ -115,6 +128,7 @@ class Mirror:
         cost = self._costs.get(self._held[-1]) if self._held else None
         if cost is not None:
             cost.num_text += num_tokens
+        self._num_cached = len(self._held)
 
     def known_cost(self, segments: Sequence[Segment]) -> int:
         """
@@ -127,8 +141,11 @@ class Mirror:
 
     def held_cost(self) -> Cost:
         """Tokens of everything held, by kind."""
+        return self._cost_of(self._held)
+
+    def _cost_of(self, keys: Sequence[Hashable]) -> Cost:
         total = Cost()
-        for key in self._held:
+        for key in keys:
             cost = self._costs.get(key, Cost())
             total.num_text += cost.num_text
             total.num_image += cost.num_image
@@ -137,18 +154,30 @@ class Mirror:
 
     def usage(self, report: link.Finished) -> wire.Usage:
         """Return what a reply took, by kind; text is what is neither picture nor sound."""
+        return self._usage(report.num_prompt, report.num_cached, report.num_output)
+
+    def usage_so_far(self, num_output: int) -> wire.Usage:
+        """
+        Return what a reply took that is ended here, before the engine says that it is.
+
+        Counted is what the engine has told of: what it was still reading is not.
+        """
+        cached = self._cost_of(self._held[: self._num_cached])
+        return self._usage(self.held_cost().total, cached.total, num_output)
+
+    def _usage(self, num_prompt: int, num_cached: int, num_output: int) -> wire.Usage:
         cost = self.held_cost()
         return wire.Usage(
-            total_tokens=report.num_prompt + report.num_output,
-            input_tokens=report.num_prompt,
-            output_tokens=report.num_output,
+            total_tokens=num_prompt + num_output,
+            input_tokens=num_prompt,
+            output_tokens=num_output,
             input_token_details=wire.TokenDetails(
-                text_tokens=max(0, report.num_prompt - cost.num_image - cost.num_audio),
+                text_tokens=max(0, num_prompt - cost.num_image - cost.num_audio),
                 audio_tokens=cost.num_audio,
                 image_tokens=cost.num_image,
-                cached_tokens=report.num_cached,
+                cached_tokens=num_cached,
             ),
-            output_token_details=wire.TokenDetails(text_tokens=report.num_output),
+            output_token_details=wire.TokenDetails(text_tokens=num_output),
         )
 
     def prune_costs(self, segments: Sequence[Segment]) -> None:
@@ -178,3 +207,4 @@ class Mirror:
             else:
                 self.tally.num_wasted += self._costs.get(key, Cost()).total
         del self._held[length:]
+        self._num_cached = min(self._num_cached, length)

@@ -27,6 +27,8 @@ class Request:
     task: Task = tasks.ASSISTANT
     is_asked: bool = False
     """The client asked for it, and waits for its end."""
+    is_plain: bool = False
+    """It did so without a wish of its own, as the end of a turn does."""
     frames: list[dict[str, Any]] = field(default_factory=list)
     """Every frame that was offered to the turn, for the vendor key."""
     timeline: Timeline = field(default_factory=Timeline)

@@ -121,6 +121,8 @@ class Responder:
         running = self._running
         if running is None or getattr(report, "generation", None) != running.generation:
             return
+        if getattr(report, "sequence", None) != self._mirror.sequence:
+            return  # late, of a response out of band or of a transcript
         if isinstance(report, link.Admitted):
             running.is_admitted = True
             running.request.timeline.admitted = now
@@ -227,7 +229,8 @@ class Responder:
         if running.is_ordered and self._mirror.sequence is not None:
             kept = len(running.token_ids)
             self._emit(Tell(link.Cancel(self._mirror.sequence, running.generation, kept)))
-        self._close("cancelled", now, {"type": "cancelled", "reason": reason})
+        usage = self._mirror.usage_so_far(len(running.token_ids))
+        self._close("cancelled", now, {"type": "cancelled", "reason": reason}, usage)
 
     # --- inside -------------------------------------------------------------------------
 

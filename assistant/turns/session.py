@@ -189,6 +189,7 @@ class Session:
                 return
             case client.ItemDelete():
                 self._conversation.delete(event.item_id)
+                self._answers.forget(event.item_id)
                 self._send(wire.ItemDeleted(item_id=event.item_id))
             case client.ItemTruncate():
                 self._conversation.get(event.item_id, "truncate")
@@ -215,9 +216,8 @@ class Session:
     def _speech_started(self, boundary: SpeechStarted, now: float) -> None:
         item_id, start = self._buffer.open_utterance(boundary.at, self._new_id)
         self._send(wire.SpeechStarted(audio_start_ms=milliseconds(start), item_id=item_id))
-        detection = self.settings.turn_detection
-        if detection is not None and detection.interrupt_response:
-            self._answers.interrupt(now)
+        if self.settings.interrupts:
+            self._answers.interrupt(now, is_answered=self.settings.answers_turns)
         self._listener.begin(item_id, start)
         self._go_on(now)
 
@@ -227,8 +227,7 @@ class Session:
         end_ms = milliseconds(boundary.at)
         self._send(wire.SpeechStopped(audio_end_ms=end_ms, item_id=item_id))
         self._commit(self._listener.end(boundary, now), now)
-        detection = self.settings.turn_detection
-        if detection is not None and detection.create_response:
+        if self.settings.answers_turns:
             self._answers.queue(self._request(self.settings))
         self._go_on(now)
 
@@ -244,9 +243,11 @@ class Session:
         self._turn.timeline.committed = now
         self._send(wire.Committed(previous_item_id=previous, item_id=item.id))
         self._announce(item, previous)
+        self._answers.transcribe(item, self.settings, now)
 
     def _forget_speech(self) -> None:
         self._listener.forget()
+        self._answers.forget_speech()
         self._buffer.forget_speech()
         self._actions.append(ResetVad())
 
@@ -261,10 +262,9 @@ class Session:
         self._answers.start_queued(now)
         if self._responder.active_id is not None:
             return
-        if self.settings.task.needs_sound:
-            return  # what it reads is known when the turn is over
-        detection = self.settings.turn_detection
-        answers = detection is not None and detection.create_response
+        if not self.settings.reads_ahead:
+            return
+        answers = self.settings.answers_turns
         outlook = self._listener.outlook(self._conversation.items, now, answers=answers)
         self._responder.look_ahead(ask(self.settings, Turn()), outlook, now)
 
@@ -303,7 +303,9 @@ class Session:
             return
         if context is None:
             self._listener.pair_words(self._turn, self._conversation.items, now)
-        self._answers.queue(self._request(settings, metadata, context, is_asked=True))
+        request = self._request(settings, metadata, context, is_asked=True)
+        request.is_plain = params == client.ResponseParams()
+        self._answers.queue(request)
 
     def _request(
         self,

@@ -8,63 +8,42 @@ value: ``updated`` returns new ones or refuses the whole patch.
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from msgspec import UNSET, to_builtins
+from msgspec import UNSET, UnsetType, to_builtins
 
 from assistant.config import Config
-from assistant.turns import tasks, tools, turn_detection
-from assistant.turns.clock import SAMPLE_RATE_HZ
+from assistant.turns import input_format, tasks, tools, transcription, turn_detection
 from assistant.turns.endpointing import Endpointing
+from assistant.turns.input_format import InputFormat as InputFormat
 from assistant.turns.tasks import Task
 from assistant.turns.tools import NO_TOOLS, Tools
+from assistant.turns.transcription import Transcription
 from assistant.turns.turn_detection import TurnDetection
 from assistant.wire import refusals
 from assistant.wire.client_events import (
     AssistantPatch,
-    AudioFormat,
     AudioInputPatch,
     AudioOutputPatch,
     ResponseParams,
     RetentionRatio,
     SessionPatch,
+    TranscriptionPatch,
     Voice,
 )
 
+TYPES = ("realtime", "transcription")
 VOICE = "alloy"
 """Replies are text; a name of a voice is only kept to be echoed."""
 SPEED_RANGE = (0.25, 1.5)
-PCM_RATES_HZ = (24_000, 16_000)
-G711_RATE_HZ = 8_000
-
-
-@dataclass(frozen=True, slots=True)
-class InputFormat:
-    """How the client's audio bytes are to be read."""
-
-    type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"] = "audio/pcm"
-    rate_hz: int = 24_000
-
-    def num_samples(self, num_bytes: int) -> int:
-        """Return how many samples at 16 kHz that many bytes become, about."""
-        bytes_per_s = self.rate_hz * (2 if self.type == "audio/pcm" else 1)
-        return num_bytes * SAMPLE_RATE_HZ // bytes_per_s
-
-    def to_wire(self) -> dict[str, Any]:
-        if self.type == "audio/pcm":
-            return {"type": self.type, "rate": self.rate_hz}
-        return {"type": self.type}
-
-
-_BETA_FORMATS = {
-    "pcm16": InputFormat(),
-    "g711_ulaw": InputFormat("audio/pcmu", G711_RATE_HZ),
-    "g711_alaw": InputFormat("audio/pcma", G711_RATE_HZ),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything a client can set; frozen, so that a response keeps what it began with."""
 
+    type: Literal["realtime", "transcription"] = "realtime"
+    """A session for transcripts gives no responses."""
+    is_typed: bool = False
+    """The client has said which type it is; it stays that."""
     model: str
     instructions: str
     input_format: InputFormat
@@ -73,6 +52,8 @@ class Settings:
     frames_per_turn: int
     endpointing: Endpointing
     """The service's defaults; ``turn_detection`` overrides three of its values."""
+    transcription: Transcription | None = None
+    may_transcribe: bool = True
     noise_reduction: dict[str, Any] | None = None
     voice: str = VOICE
     speed: float = 1.0
@@ -84,6 +65,23 @@ class Settings:
     events: tuple[str, ...] = ()
     """Opt-in vendor events."""
     task: Task = tasks.ASSISTANT
+
+    @property
+    def answers_turns(self) -> bool:
+        """A response follows the end of a turn by itself."""
+        detection = self.turn_detection
+        is_asked_for = detection is not None and detection.create_response
+        return self.type == "realtime" and is_asked_for
+
+    @property
+    def interrupts(self) -> bool:
+        """Speech ends the response under way."""
+        return self.turn_detection is not None and self.turn_detection.interrupt_response
+
+    @property
+    def reads_ahead(self) -> bool:
+        """The next prompt is known in part; that of a task, when the turn is over."""
+        return self.type == "realtime" and not self.task.needs_sound
 
     @property
     def effective_endpointing(self) -> Endpointing:
@@ -100,6 +98,21 @@ class Settings:
     def to_wire(self, session_id: str, expires_at: int) -> dict[str, Any]:
         """Return the full ``session`` object; every stock client validates this shape."""
         detection = self.turn_detection
+        audio_input = {
+            "format": self.input_format.to_wire(),
+            "transcription": self.transcription.to_wire() if self.transcription else None,
+            "noise_reduction": self.noise_reduction,
+            "turn_detection": detection.to_wire() if detection else None,
+        }
+        if self.type == "transcription":
+            return {
+                "type": "transcription",
+                "object": "realtime.transcription_session",
+                "id": session_id,
+                "expires_at": expires_at,
+                "include": None,
+                "audio": {"input": audio_input},
+            }
         return {
             "type": "realtime",
             "object": "realtime.session",
@@ -115,12 +128,7 @@ class Settings:
             "include": None,
             "expires_at": expires_at,
             "audio": {
-                "input": {
-                    "format": self.input_format.to_wire(),
-                    "transcription": None,
-                    "noise_reduction": self.noise_reduction,
-                    "turn_detection": detection.to_wire() if detection else None,
-                },
+                "input": audio_input,
                 "output": {
                     "format": {"type": "audio/pcm", "rate": 24_000},
                     "voice": self.voice,
@@ -147,6 +155,7 @@ def initial(config: Config, model: str, hangover_ms: int) -> Settings:
         frames_per_turn=config.pairing.frames_per_turn,
         endpointing=endpointing,
         max_text_chars=config.limits.text_chars,
+        may_transcribe=config.transcripts.enabled,
     )
 
 
@@ -159,9 +168,7 @@ def updated(settings: Settings, patch: SessionPatch) -> Settings:
     Raises:
         EventRefused: A value is out of its range; nothing is applied.
     """
-    if patch.type not in (UNSET, None, "realtime"):
-        raise refusals.invalid_value("session.type", "Supported values are: 'realtime'.")
-    changes: dict[str, Any] = {}
+    changes = _type_changes(settings, patch)
     if patch.instructions is not UNSET:
         changes["instructions"] = _checked_instructions(
             patch.instructions or "", "session", settings
@@ -186,11 +193,13 @@ def updated(settings: Settings, patch: SessionPatch) -> Settings:
     if patch.voice is not UNSET:
         changes["voice"] = patch.voice or VOICE
     if patch.input_audio_format is not UNSET:
-        changes["input_format"] = _BETA_FORMATS[patch.input_audio_format or "pcm16"]
+        changes["input_format"] = input_format.BETA[patch.input_audio_format or "pcm16"]
     if patch.turn_detection is not UNSET:
         changes["turn_detection"] = turn_detection.updated(
             settings.turn_detection, patch.turn_detection, settings.endpointing
         )
+    if patch.input_audio_transcription is not UNSET:
+        changes |= _transcription_change(settings, patch.input_audio_transcription)
     if patch.audio:
         if patch.audio.input:
             changes |= _input_changes(settings, patch.audio.input)
@@ -201,13 +210,47 @@ def updated(settings: Settings, patch: SessionPatch) -> Settings:
     return replace(settings, **changes)
 
 
+def _type_changes(settings: Settings, patch: SessionPatch) -> dict[str, Any]:
+    """Take the type of a session, chosen once; transcripts come with the second one."""
+    if patch.type is UNSET or patch.type is None:
+        return {}
+    if patch.type not in TYPES:
+        listed = ", ".join(f"'{kind}'" for kind in TYPES)
+        reason = f"'{patch.type}'. Supported values are: {listed}."
+        raise refusals.invalid_value("session.type", reason)
+    if settings.is_typed and patch.type != settings.type:
+        reason = f"a session of type '{settings.type}' stays one."
+        raise refusals.invalid_value("session.type", reason)
+    changes: dict[str, Any] = {"type": patch.type, "is_typed": True}
+    if patch.type == "transcription" and not settings.is_typed:
+        changes |= _transcription_change(settings, TranscriptionPatch())
+    return changes
+
+
+def _transcription_change(
+    settings: Settings, patch: TranscriptionPatch | UnsetType | None
+) -> dict[str, Any]:
+    if not settings.may_transcribe:
+        return {}  # not promised, so not echoed
+    changed = transcription.updated(
+        settings.transcription,
+        patch,
+        model=settings.model,
+        max_chars=settings.max_text_chars,
+    )
+    return {"transcription": changed}
+
+
 def for_response(settings: Settings, params: ResponseParams) -> Settings:
     """
     Return the settings of one response: the session's, where it has none of its own.
 
     Raises:
-        EventRefused: An override is out of its range, or is one we do not have.
+        EventRefused: An override is out of its range, or is one we do not have; or the
+            session is one for transcripts.
     """
+    if settings.type == "transcription":
+        raise refusals.no_responses()
     changes: dict[str, Any] = {}
     if params.instructions is not UNSET and params.instructions is not None:
         changes["instructions"] = _checked_instructions(
@@ -251,11 +294,13 @@ def _input_changes(settings: Settings, patch: AudioInputPatch) -> dict[str, Any]
     changes: dict[str, Any] = {}
     if patch.format is not UNSET:
         changes["input_format"] = (
-            InputFormat() if patch.format is None else _checked_format(patch.format)
+            InputFormat() if patch.format is None else input_format.checked(patch.format)
         )
     if patch.noise_reduction is not UNSET:
         reduction = patch.noise_reduction
         changes["noise_reduction"] = {"type": reduction.type} if reduction else None
+    if patch.transcription is not UNSET:
+        changes |= _transcription_change(settings, patch.transcription)
     if patch.turn_detection is not UNSET:
         changes["turn_detection"] = turn_detection.updated(
             settings.turn_detection, patch.turn_detection, settings.endpointing
@@ -298,18 +343,3 @@ def _vendor_changes(patch: AssistantPatch) -> dict[str, Any]:
             )
         changes["frames_per_turn"] = count
     return changes
-
-
-def _checked_format(form: AudioFormat) -> InputFormat:
-    path = "session.audio.input.format.rate"
-    if form.type == "audio/pcm":
-        rate_hz = 24_000 if form.rate is UNSET or form.rate is None else form.rate
-        if rate_hz not in PCM_RATES_HZ:
-            listed = ", ".join(str(rate) for rate in PCM_RATES_HZ)
-            raise refusals.invalid_value(
-                path, f"{rate_hz}. Supported values are: {listed}."
-            )
-        return InputFormat(form.type, rate_hz)
-    if form.rate not in (UNSET, None, G711_RATE_HZ):
-        raise refusals.invalid_value(path, f"{form.rate}. G.711 is {G711_RATE_HZ}.")
-    return InputFormat(form.type, G711_RATE_HZ)

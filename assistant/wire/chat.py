@@ -80,8 +80,15 @@ class StreamOptions(msgspec.Struct):
     include_usage: bool | None = False
 
 
+class JsonSchema(msgspec.Struct):
+    """A name and ``strict`` say nothing here: what is answered always fits the schema."""
+
+    schema: dict[str, Any] | None = None
+
+
 class ResponseFormat(msgspec.Struct):
     type: str
+    json_schema: JsonSchema | None = None
 
 
 class VendorOptions(msgspec.Struct):

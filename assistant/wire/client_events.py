@@ -46,10 +46,16 @@ class NoiseReduction(msgspec.Struct):
     type: Literal["near_field", "far_field"]
 
 
+class TranscriptionPatch(msgspec.Struct):
+    model: str | UnsetType | None = UNSET
+    language: str | UnsetType | None = UNSET
+    prompt: str | UnsetType | None = UNSET
+
+
 class AudioInputPatch(msgspec.Struct):
     format: AudioFormat | UnsetType | None = UNSET
     noise_reduction: NoiseReduction | UnsetType | None = UNSET
-    transcription: dict[str, Any] | UnsetType | None = UNSET
+    transcription: TranscriptionPatch | UnsetType | None = UNSET
     turn_detection: TurnDetectionPatch | UnsetType | None = UNSET
 
 
@@ -126,6 +132,7 @@ class SessionPatch(msgspec.Struct):
     input_audio_format: Literal["pcm16", "g711_ulaw", "g711_alaw"] | UnsetType | None = (
         UNSET
     )
+    input_audio_transcription: TranscriptionPatch | UnsetType | None = UNSET
     turn_detection: TurnDetectionPatch | UnsetType | None = UNSET
     max_response_output_tokens: int | Literal["inf"] | UnsetType | None = UNSET
 

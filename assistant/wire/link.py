@@ -99,6 +99,8 @@ class Constraint(Message, kw_only=True):
     """
     The grammar of the calls in a reply: ``<|tool_call|>[{"name": …, "arguments": …}, …]``.
 
+    Or, with a ``schema``, of a reply that is one JSON value and nothing else.
+
     Every call is of one of these functions, with arguments that are valid JSON for its
     schema, and the reply ends behind them. A reply that must not be a call is free until
     it begins one.
@@ -108,6 +110,8 @@ class Constraint(Message, kw_only=True):
     is_required: bool
     """The reply is a call from its first token on."""
     max_calls: int = 1
+    schema: str = ""
+    """JSON schema of the whole reply, as JSON; then there are no functions."""
 
 
 class Sampling(Message, kw_only=True):
@@ -127,6 +131,8 @@ class Sampling(Message, kw_only=True):
 class Open(Message):
     sequence: int
     adapter: Adapter
+    is_background: bool = False
+    """Everything else goes first, and nobody's row is taken for it."""
 
 
 class Append(Message):

@@ -64,6 +64,15 @@ def invalid_value(param: str, message: str) -> EventRefused:
     return EventRefused("invalid_value", f"Invalid value for '{param}': {message}", param)
 
 
+def below_minimum(param: str, value: int, minimum: int) -> EventRefused:
+    return EventRefused(
+        "integer_below_min_value",
+        f"Invalid '{param}': integer below minimum value. Expected a value >= {minimum}, "
+        f"but got {value} instead.",
+        param,
+    )
+
+
 def misshapen(reason: str) -> EventRefused:
     """Turn a validation message of msgspec into the refusal of what it complains about."""
     found = _PATH.search(reason)
@@ -102,6 +111,13 @@ def active_response(response_id: str) -> EventRefused:
         "conversation_already_has_active_response",
         f"Conversation already has an active response in progress: {response_id}. Wait "
         "until the response is finished before creating a new one.",
+    )
+
+
+def no_responses() -> EventRefused:
+    """Our own code: what the live service says is not known."""
+    return EventRefused(
+        "transcription_session", "A transcription session gives no responses.", "type"
     )
 
 

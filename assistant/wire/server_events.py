@@ -6,7 +6,7 @@ here is optional that a stock client needs. ``event_id`` is empty until the even
 its place in the outgoing queue, which numbers them.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -67,6 +67,71 @@ class ItemRetrieved(ServerEvent, tag="conversation.item.retrieved"):
 
 class ItemDeleted(ServerEvent, tag="conversation.item.deleted"):
     item_id: str
+
+
+# --- transcripts of what the user said -------------------------------------------------
+
+
+class TranscriptDelta(ServerEvent, tag="conversation.item.input_audio_transcription.delta"):
+    item_id: str
+    content_index: int
+    delta: str
+
+
+class TranscriptTokenDetails(msgspec.Struct, kw_only=True):
+    text_tokens: int
+    audio_tokens: int
+
+
+class TranscriptUsage(msgspec.Struct, kw_only=True):
+    """Tokens as the model counted them; apart from those of any response."""
+
+    type: Literal["tokens"] = "tokens"
+    total_tokens: int
+    input_tokens: int
+    output_tokens: int
+    input_token_details: TranscriptTokenDetails
+
+    @classmethod
+    def of(cls, usage: "Usage") -> Self:
+        details = usage.input_token_details
+        return cls(
+            total_tokens=usage.total_tokens,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            input_token_details=TranscriptTokenDetails(
+                text_tokens=details.text_tokens, audio_tokens=details.audio_tokens
+            ),
+        )
+
+
+class TranscriptCompleted(
+    ServerEvent, tag="conversation.item.input_audio_transcription.completed"
+):
+    item_id: str
+    content_index: int
+    transcript: str
+    usage: TranscriptUsage
+
+
+class TranscriptError(msgspec.Struct, kw_only=True):
+    type: str = "server_error"
+    code: str
+    message: str
+    param: str | None = None
+
+
+class TranscriptFailed(
+    ServerEvent, tag="conversation.item.input_audio_transcription.failed"
+):
+    """No ``error`` event is sent with it: some clients hang up on one."""
+
+    item_id: str
+    content_index: int
+    error: TranscriptError
+
+
+# --- responses --------------------------------------------------------------------------
 
 
 class TokenDetails(msgspec.Struct, kw_only=True):

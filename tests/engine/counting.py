@@ -18,8 +18,9 @@ class Bench:
         self.sequences: list[Sequence] = []
         self.num_ended = 0
 
-    def open(self, adapter: Adapter = "none") -> Sequence:
-        sequence = Sequence((0, len(self.sequences)), adapter, max_tokens=400)
+    def open(self, adapter: Adapter = "none", *, is_background: bool = False) -> Sequence:
+        key = 0, len(self.sequences)
+        sequence = Sequence(key, adapter, max_tokens=400, is_background=is_background)
         self.sequences.append(sequence)
         return sequence
 
@@ -99,22 +100,34 @@ class Bench:
         held = [self.slots.get(s) for s in self.sequences if self.slots.get(s) is not None]
         assert len(set(held)) == len(held), "a row has two owners"
         assert len(held) + self.slots.num_free == self.slots.num_slots, "a row is lost"
+        behind = [s for s in self.sequences if self.row(s) == self.slots.num_slots]
+        assert len(behind) <= 1, "two in the one row of the background"
+        assert all(s.is_background for s in behind)
         for sequence in self.sequences:
-            if self.slots.get(sequence) is None:
+            if self.row(sequence) is None:
                 assert sequence.num_computed == 0, "computed without a row"
+
+    def row(self, sequence: Sequence) -> int | None:
+        return self.scheduler._row(sequence)
 
     def is_able(self, sequence: Sequence) -> bool:
         """Return whether a step could be made for this sequence now."""
         has_work = sequence.generation is not None or bool(sequence.pending)
-        return has_work and self.slots.get(sequence) is not None
+        return has_work and self.row(sequence) is not None
 
     def check_priority(self, step: Step) -> None:
         chosen = step.sequences if isinstance(step, Decode) else (step.sequence,)
         speculates = [is_speculative(sequence) for sequence in chosen]
         if any(speculates):
             assert all(speculates), "a speculation makes a reply's step longer"
-            others = [s for s in self.sequences if not is_speculative(s)]
+            others = [
+                s for s in self.sequences if not is_speculative(s) and not s.is_background
+            ]
             assert not any(self.is_able(s) for s in others), "a speculation goes first"
+        if any(sequence.is_background for sequence in chosen):
+            assert len(chosen) == 1, "the background makes a reply's step longer"
+            others = [s for s in self.sequences if not s.is_background]
+            assert not any(self.is_able(s) for s in others), "the background goes first"
 
     def check(self, step: Step) -> None:
         match step:
@@ -122,14 +135,14 @@ class Bench:
                 assert not step.chunk.is_encoded
                 assert step.chunk in step.sequence.chunks
             case Prefill():
-                assert step.slot == self.slots.get(step.sequence)
+                assert step.slot == self.row(step.sequence)
                 assert step.start == step.sequence.num_computed
                 assert 0 < step.stop - step.start <= CHUNK_TOKENS
                 pieces = step.sequence.pieces(step.start, step.stop)
                 assert all(piece.chunk.is_encoded for piece in pieces)
                 assert sum(p.high - p.low for p in pieces) == step.stop - step.start
             case Decode():
-                assert step.slots == tuple(self.slots.get(s) for s in step.sequences)
+                assert step.slots == tuple(self.row(s) for s in step.sequences)
                 assert {s.adapter for s in step.sequences} == {step.adapter}
                 assert all(s.can_decode for s in step.sequences)
 
@@ -153,9 +166,10 @@ def replying(
     num_tokens: int = 50,
     *,
     is_speculative: bool = False,
+    is_background: bool = False,
 ) -> Sequence:
     """Return a sequence that is decoding."""
-    sequence = bench.open(adapter)
+    sequence = bench.open(adapter, is_background=is_background)
     bench.append(sequence, words(4))
     bench.generate(sequence, num_tokens, is_speculative=is_speculative)
     while not sequence.num_output:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from assistant.engine import background
 from assistant.engine.sequence import Chunk, Piece, text_chunk
 from assistant.engine.vocabulary import Vocabulary
 from assistant.errors import MediaError, RequestRefused
@@ -82,7 +83,7 @@ class FakeBackend:
 
     def __post_init__(self) -> None:
         # rows[slot][n] is the hash of what was read at the first n positions.
-        self.rows = [[0] for _ in range(self.num_slots)]
+        self.rows = [[0] for _ in range(self.num_slots + background.NUM_ROWS)]
 
     def prepare(self, part: link.Part, adapter: link.Adapter) -> Chunk:
         match part:

@@ -151,6 +151,34 @@ def test_several_calls_are_a_list() -> None:
     assert lengths == {1, 2, 3}
 
 
+def value(schema: dict[str, Any]) -> Constraint:
+    return Constraint(functions=[], is_required=True, schema=json.dumps(schema))
+
+
+def test_random_logits_write_one_valid_value_and_a_stop_token_behind_it() -> None:
+    jsonschema = importlib.import_module("jsonschema")
+    for seed in range(10):
+        tokens, has_stopped = reply(value(SCHEMA), 300, seed)
+        assert has_stopped, f"seed {seed} did not come to an end"
+        text = b"".join(VOCABULARY.pieces[token] for token in tokens)
+        jsonschema.validate(json.loads(text), SCHEMA)
+
+
+def test_a_number_may_end_or_go_on_where_it_could_do_both() -> None:
+    guide = Guide(VOCABULARY, value({"type": "integer", "maximum": 500}), 100)
+    row = torch.zeros(len(VOCABULARY.pieces))
+    guide.receive(ord("1"))
+    allowed = set(torch.isfinite(guide.mask(row)).nonzero().flatten().tolist())
+    assert VOCABULARY.stop_ids < allowed
+    assert {VOCABULARY.pieces[token] for token in allowed - VOCABULARY.stop_ids} == {
+        *(b"%d" % digit for digit in range(10)),
+        b"12",
+    }
+    guide.receive(sorted(VOCABULARY.stop_ids)[0])
+    over = torch.isfinite(guide.mask(row)).nonzero().flatten().tolist()
+    assert set(over) == VOCABULARY.stop_ids
+
+
 def test_the_mask_is_what_the_grammar_says_of_every_token() -> None:
     """The fast ways through a string are compared with stepping through every token."""
     node = calls_grammar(((GO.name, GO.parameters),), 1)
@@ -207,6 +235,7 @@ def left_after(threads: tuple[grammar.Thread, ...], piece: bytes) -> int:
         constraint(HALT, most=0),
         constraint(Function("go", '{"not": {}}')),
         constraint(Function("go", "{")),
+        value({"not": {}}),
     ],
 )
 def test_a_constraint_without_a_grammar_is_refused(wanted: Constraint) -> None:
@@ -215,3 +244,4 @@ def test_a_constraint_without_a_grammar_is_refused(wanted: Constraint) -> None:
     assert refused.value.code == "invalid_constraint"
     check(None)
     check(constraint(GO, HALT))
+    check(value(SCHEMA))

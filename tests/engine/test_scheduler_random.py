@@ -39,7 +39,11 @@ def do_something(bench: Bench, draw: random.Random) -> None:
             bench.num_ended += sequence.generation is not None
             bench.scheduler.remove(sequence)
             bench.sequences.remove(sequence)
-            bench.open(draw.choice(ADAPTERS))
+            open_some(bench, draw)
+
+
+def open_some(bench: Bench, draw: random.Random) -> None:
+    bench.open(draw.choice(ADAPTERS), is_background=draw.random() < 0.2)
 
 
 # Steps in which somebody with a row and one token to compute may wait: one chunk, and one
@@ -52,7 +56,7 @@ def live_through(seed: int) -> None:
     draw = random.Random(seed)
     bench = Bench(draw.randint(1, 4))
     for _ in range(draw.randint(1, 6)):
-        bench.open(draw.choice(ADAPTERS))
+        open_some(bench, draw)
     waited: dict[Sequence, int] = {}
     num_begun = 0
     for _ in range(draw.randint(10, 80)):
@@ -66,7 +70,8 @@ def live_through(seed: int) -> None:
             done = set(step.sequences) if isinstance(step, Decode) else set()
             for sequence in bench.sequences:
                 is_ready = sequence.can_decode and bench.slots.get(sequence) is not None
-                is_late = is_ready and not is_speculative(sequence) and sequence not in done
+                is_wanted = not is_speculative(sequence) and not sequence.is_background
+                is_late = is_ready and is_wanted and sequence not in done
                 waited[sequence] = waited.get(sequence, 0) + 1 if is_late else 0
                 assert waited[sequence] <= PATIENCE, "a token waits too long"
     # A guess may lack a row that nobody else needs; somebody has to want its reply.

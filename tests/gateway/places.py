@@ -50,7 +50,7 @@ async def place(
     **server: Any,
 ) -> AsyncIterator[Place]:
     config = Config(
-        server=ServerConfig(**server),
+        server=ServerConfig(**{"kept_completions": 0, **server}),
         engine=engine or EngineConfig(),
         limits=limits or LimitsConfig(),
     )

@@ -10,6 +10,7 @@ from assistant.config import EngineConfig
 from assistant.wire import link
 from tests.gateway.fakes import run
 from tests.gateway.places import error_of, place
+from tests.turns.harness import shown
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -134,3 +135,44 @@ def test_nothing_a_user_said_is_logged(
     run(scenario())
     assert "tokens after" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_the_next_request_of_a_conversation_reads_only_what_is_new(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path, kept_completions=1) as here:
+            async with here.ask() as asked:
+                first = await here.generate()
+                here.engine.answer(first, "Hi.")
+                await asked.answer()
+            num_read = len(here.engine.of(link.Append))
+            messages = [
+                {"role": "user", "content": "Hello"},
+                {"role": "assistant", "content": "Hi."},
+                {"role": "user", "content": "Bye"},
+            ]
+            async with here.post({"model": "fake", "messages": messages}) as asked:
+                second = await here.generate(2)
+                here.engine.answer(second, "Bye.")
+                told = await asked.answer()
+            assert told["choices"][0]["message"]["content"] == "Bye."
+            assert second.sequence == first.sequence
+            assert len(here.engine.of(link.Open)) == 1
+            read = here.engine.of(link.Append)[num_read:]
+            assert shown([part for order in read for part in order.parts]) == (
+                "<assistant> Hi. <end> <user> Bye <end> <assistant>"
+            )
+
+    run(scenario())
+
+
+def test_no_more_is_kept_than_sessions_leave_room_for(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path, kept_completions=4) as here:
+            for number in (1, 2):  # the engine has two rows
+                async with here.ask(f"Question {number}") as asked:
+                    here.engine.answer(await here.generate(number), "Hi.")
+                    await asked.answer()
+            (closed,) = await here.engine.wait_for(link.Close)
+            assert closed.sequence == here.engine.of(link.Open)[0].sequence
+
+    run(scenario())

@@ -86,6 +86,24 @@ def test_reports_go_to_whoever_opened_the_sequence(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_an_open_sequence_can_be_given_to_another_listener(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        client, one, other = EngineClient(), Recorder(), Recorder()
+        async with FakeEngine(tmp_path / "e") as engine:
+            await client.connect(engine.path, TIMEOUT_S)
+            client.send(link.Open(1, "none"), one)
+            client.unsubscribe(one)
+            client.adopt(1, other)
+            await engine.wait_for(link.Open)
+            engine.say(failed(1))
+            while not other.reports:
+                await other.wait()
+            assert one.reports == []
+            client.disconnect()
+
+    run(scenario())
+
+
 def test_an_order_without_an_engine_is_dropped() -> None:
     async def scenario() -> None:
         client = EngineClient()

@@ -105,6 +105,15 @@ def test_the_answer_is_exactly_realtime_when_that_was_offered() -> None:
         assert connection.accepted_subprotocol == "realtime"
 
 
+def test_the_url_may_ask_for_transcripts_alone_from_the_first_event_on() -> None:
+    with client_of(service_with()) as client:
+        url = f"{PATH}?intent=transcription"
+        with client.websocket_connect(url) as connection:
+            session = connection.receive_json()["session"]
+            assert session["type"] == "transcription"
+            assert session["audio"]["input"]["transcription"] == {"model": "fake"}
+
+
 def test_a_wrong_key_or_none_is_answered_with_401() -> None:
     service = service_with(keys=("k",))
     with client_of(service) as client:

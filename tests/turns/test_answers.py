@@ -163,3 +163,106 @@ def test_plain_words_close_as_they_always_did(bench: Bench) -> None:
     bench.forget_events()
     bench.finish()
     assert bench.types() == CLOSING
+
+
+# --- across a barge-in -------------------------------------------------------------------
+
+
+def interrupted(bench: Bench) -> None:
+    """Have an answer with a call interrupted; its result is there, nobody has asked."""
+    bench.client(text_item("what is it?"))
+    bench.client(client.ResponseCreate())
+    bench.answer(CALL)
+    bench.client(result())
+    bench.hear(0.95, 0.5)
+    assert bench.done().status == "cancelled"
+    bench.forget_events()
+
+
+def wish(**fields: object) -> client.ResponseCreate:
+    return client.ResponseCreate(response=client.ResponseParams(**fields))  # type: ignore[arg-type]  # any of them
+
+
+def test_what_was_held_back_until_a_barge_in_is_answered_with_what_the_user_says(
+    bench: Bench,
+) -> None:
+    interrupted(bench)
+    bench.client(wish())
+    assert bench.types() == []
+    bench.hear(0.02, 0.7)
+    assert bench.types() == VAD_TURN[1:]
+    bench.finish()
+    assert bench.types().count("response.created") == 1
+    assert "error" not in bench.types()
+
+
+def test_what_was_held_back_may_come_when_the_user_is_being_answered(bench: Bench) -> None:
+    interrupted(bench)
+    bench.hear(0.02, 0.7)
+    bench.answer("Well")
+    bench.client(client.ResponseCreate())
+    bench.finish()
+    assert bench.types().count("response.created") == 1
+    bench.client(client.ResponseCreate())
+    assert bench.types().count("response.created") == 2
+
+
+def test_with_a_wish_of_its_own_it_is_given_after_that(bench: Bench) -> None:
+    for is_early in (True, False):
+        bench.forget_events()
+        interrupted(bench)
+        for at in (True, False):
+            if at == is_early:
+                bench.client(wish(metadata={"number": "1"}))
+            if at:
+                bench.hear(0.02, 0.7)
+        with pytest.raises(EventRefused, match="already has an active response"):
+            bench.client(client.ResponseCreate())
+        bench.finish()
+        metadata = [e.response.metadata for e in bench.events(wire.ResponseCreated)]
+        assert metadata == [None, {"number": "1"}]
+        bench.finish()
+        assert [e.response.status for e in bench.events(wire.ResponseDone)] == [
+            "completed",
+            "completed",
+        ]
+
+
+def test_the_result_of_a_call_in_that_answer_is_answered_too(bench: Bench) -> None:
+    interrupted(bench)
+    bench.hear(0.02, 0.7)
+    bench.answer(CALL)
+    bench.client(result("call_2"))
+    bench.client(client.ResponseCreate())
+    bench.finish()
+    assert bench.types().count("response.created") == 2
+
+
+def test_it_is_given_at_once_when_what_the_user_said_will_not_be_answered(
+    bench: Bench,
+) -> None:
+    interrupted(bench)
+    bench.client(client.ResponseCreate())
+    bench.client(client.InputAudioClear())
+    assert bench.types() == ["input_audio_buffer.cleared", "response.created"]
+
+
+def test_without_a_barge_in_a_second_response_is_refused_as_ever(bench: Bench) -> None:
+    bench.speak()
+    with pytest.raises(EventRefused, match="already has an active response"):
+        bench.client(client.ResponseCreate())
+
+
+def test_a_cancelled_response_says_what_it_took(bench: Bench) -> None:
+    bench.client(text_item("hello"))
+    bench.client(client.ResponseCreate())
+    sequence, _ = bench.newest()
+    for order in bench.orders(link.Append):
+        counts = {"num_text": len(order.parts), "num_image": 0, "num_audio": 0}
+        bench.report(link.Appended(sequence=sequence, num_tokens=9, **counts))
+    num_read = sum(len(order.parts) for order in bench.orders(link.Append))
+    bench.answer("Well", " then")
+    bench.client(client.ResponseCancel())
+    usage = bench.done().usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens) == (num_read, 2)

@@ -204,7 +204,6 @@ def test_a_value_out_of_its_range_is_refused(keys: dict[str, Any], param: str) -
 @pytest.mark.parametrize(
     "keys",
     [
-        {"response_format": {"type": "json_object"}},
         {"modalities": ["text", "audio"]},
         {"logprobs": True},
         {"logit_bias": {"5": 1}},
@@ -215,6 +214,20 @@ def test_a_value_out_of_its_range_is_refused(keys: dict[str, Any], param: str) -
 def test_what_is_not_there_is_refused_and_not_ignored(keys: dict[str, Any]) -> None:
     (param,) = keys
     assert refusal(**keys) == ("unsupported_parameter", param)
+
+
+def test_a_reply_of_a_wanted_form_is_drawn_under_it_and_calls_nothing() -> None:
+    form = {"type": "json_object"}
+    constraint = read(response_format=form).sampling.constraint
+    assert constraint is not None
+    assert json.loads(constraint.schema) == {"type": "object"}
+    declared = {"type": "function", "function": {"name": "look"}}
+    assert refusal(response_format=form, tools=[declared]) == (
+        "unsupported_parameter",
+        "response_format",
+    )
+    silent = read(response_format=form, tools=[declared], tool_choice="none")
+    assert silent.sampling.constraint == constraint
 
 
 def test_asking_for_nothing_special_is_accepted() -> None:

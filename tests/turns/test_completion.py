@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from assistant.turns import prompt
 from assistant.turns.actions import Tell
 from assistant.turns.chat import Question
 from assistant.turns.completion import (
@@ -14,6 +15,7 @@ from assistant.turns.completion import (
     State,
 )
 from assistant.turns.conversation import Item
+from assistant.turns.mirror import Mirror
 from assistant.turns.tool_calls import Arguments, CallClosed, CallOpened, Words
 from assistant.turns.tools import NO_TOOLS, Function, Tools
 from assistant.wire import link
@@ -27,16 +29,23 @@ class Desk:
     """One completion with an engine by hand."""
 
     def __init__(
-        self, *items: Item, stops: tuple[str, ...] = (), tools: Tools = NO_TOOLS
+        self,
+        *items: Item,
+        stops: tuple[str, ...] = (),
+        tools: Tools = NO_TOOLS,
+        kept: Mirror | None = None,
+        keeps: bool = False,
     ) -> None:
+        asked = list(items or [user("a", "Hello")])
         question = Question(
             instructions="",
             tools=tools,
-            items=list(items or [user("a", "Hello")]),
+            items=asked,
+            segments=prompt.segments("", asked, tools=tools.prompt_text()),
             sampling=SAMPLING,
             stops=stops,
         )
-        self.completion = Completion(question, itertools.count(7))
+        self.completion = Completion(question, itertools.count(7), kept, keeps=keeps)
         self.outputs: list[Output] = self.completion.open()
 
     def report(self, report: link.Report) -> None:
@@ -231,3 +240,45 @@ def test_what_looks_like_a_call_and_is_none_is_words_with_a_warning() -> None:
     assert isinstance(ended, Ended)
     assert ended.reason == "stop"
     assert ended.warnings
+
+
+# --- kept for the next request -----------------------------------------------------------
+
+
+def test_a_sequence_that_answered_serves_again_and_reads_only_what_is_new() -> None:
+    question = user("a", "Hello")
+    first = Desk(question, keeps=True)
+    first.prefill()
+    first.write("Yes.")
+    first.finish()
+    assert first.orders(link.Close) == []
+    mirror = first.completion.release()
+    assert first.completion.close() == []
+    second = Desk(question, reply("b"), user("c", "Bye"), kept=mirror)
+    assert second.orders(link.Open) == []
+    assert second.orders(link.Rollback) == [link.Rollback(7, 2)]
+    parts = [part for order in second.orders(link.Append) for part in order.parts]
+    assert shown(parts) == "<assistant> Yes. <end> <user> Bye <end> <assistant>"
+    assert second.orders(link.Generate) == [link.Generate(7, 2, SAMPLING)]
+    second.report(link.Token(7, 1, [1], "late"))
+    second.report(link.Token(7, 2, [1], "Bye!"))
+    assert second.told() == [Words("Bye!")]
+
+
+@pytest.mark.parametrize("ending", ["stop string", "failure", "left"])
+def test_a_sequence_that_did_not_end_well_is_closed_and_not_kept(ending: str) -> None:
+    desk = Desk(stops=("END",), keeps=True)
+    desk.prefill()
+    match ending:
+        case "stop string":
+            desk.write("END")
+        case "failure":
+            desk.report(
+                link.Failed(
+                    sequence=7, generation=1, code="out_of_memory", message="says so"
+                )
+            )
+        case _:
+            desk.outputs += desk.completion.close()
+    assert desk.completion.release() is None
+    assert desk.orders(link.Close) == [link.Close(7)]

@@ -201,3 +201,26 @@ def test_what_was_only_read_ahead_costs_nothing_until_it_is_served() -> None:
     assert mirror.known_cost(wanted) == 0
     mirror.serve()
     assert mirror.known_cost(wanted) == 10
+
+
+def test_a_reply_that_is_ended_here_took_what_the_engine_has_told_of() -> None:
+    mirror = Mirror(itertools.count(1))
+    assert mirror.usage_so_far(0).total_tokens == 0
+    item = picture("1")
+    ordered(mirror, "2", item)
+    for counts in ((1, 276, 0), (1, 0, 0)):
+        mirror.receive_appended(appended(1, *counts))
+    usage = mirror.usage_so_far(5)
+    assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (278, 5, 283)
+    details = usage.input_token_details
+    assert (details.text_tokens, details.image_tokens, details.cached_tokens) == (2, 276, 0)
+    mirror.receive_appended(appended(1, 1, 0, 0))
+    mirror.receive_reply(5)
+    ordered(mirror, "3", item, reply("2", 5), user("4", "Hi"))
+    assert mirror.usage_so_far(0).input_token_details.cached_tokens == 279 + 5
+
+
+def test_a_sequence_in_the_background_is_opened_as_one() -> None:
+    mirror = Mirror(itertools.count(1), is_background=True)
+    (opened, *_) = mirror.orders("speech", prompt.segments("", [user("1", "Hi")]))
+    assert opened == link.Open(1, "speech", is_background=True)

@@ -4,9 +4,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from assistant.config import Config, PairingConfig, ReplyConfig
+from assistant.config import Config, PairingConfig, ReplyConfig, TranscriptsConfig
 from assistant.turns import settings as session_settings
-from assistant.turns.settings import InputFormat, Settings
+from assistant.turns.settings import Settings
 from assistant.wire import client_events as client
 from assistant.wire.refusals import EventRefused
 
@@ -65,8 +65,64 @@ def test_whatever_is_asked_for_the_answer_is_text(modalities: list[str] | None) 
 
 
 def test_what_is_not_offered_is_not_promised() -> None:
-    wanted = hearing(transcription={"model": "whisper-1", "delay": "low"})
+    config = Config(transcripts=TranscriptsConfig(enabled=False))
+    without = session_settings.initial(config, "demo", hangover_ms=96)
+    wanted = hearing(without, transcription={"model": "whisper-1"})
     assert echo(wanted)["audio"]["input"]["transcription"] is None
+    for_nothing = update(without, type="transcription")
+    assert echo(for_nothing)["audio"]["input"]["transcription"] is None
+
+
+# --- the type of a session ---------------------------------------------------------------
+
+
+def test_a_session_for_transcripts_shows_its_input_and_nothing_of_answers() -> None:
+    session = echo(hearing(update(type="transcription"), transcription={"language": "de"}))
+    assert session == {
+        "type": "transcription",
+        "object": "realtime.transcription_session",
+        "id": "sess_1",
+        "expires_at": 1_795_219_801,
+        "include": None,
+        "audio": {
+            "input": {
+                "format": {"type": "audio/pcm", "rate": 24_000},
+                "transcription": {"model": "demo", "language": "de"},
+                "noise_reduction": None,
+                "turn_detection": echo(START)["audio"]["input"]["turn_detection"],
+            }
+        },
+    }
+
+
+def test_a_session_for_transcripts_gives_no_responses_by_itself_or_when_asked() -> None:
+    session = update(type="transcription")
+    assert (START.answers_turns, START.reads_ahead) == (True, True)
+    assert (session.answers_turns, session.reads_ahead) == (False, False)
+    with pytest.raises(EventRefused) as refused:
+        session_settings.for_response(session, client.ResponseParams())
+    assert refused.value.code == "transcription_session"
+
+
+def test_a_session_for_transcripts_has_none_when_its_client_says_so() -> None:
+    silent = update(type="transcription", audio={"input": {"transcription": None}})
+    assert silent.transcription is None
+    assert update(silent, type="transcription").transcription is None
+
+
+def test_the_type_can_be_chosen_once() -> None:
+    chosen = update(update(instructions="Hi."), type="realtime")
+    assert update(chosen, type="realtime") == chosen
+    for settings, other in ((chosen, "transcription"), (START, "live")):
+        with pytest.raises(EventRefused) as refused:
+            update(settings, type=other)
+        assert refused.value.param == "session.type"
+
+
+def test_the_beta_name_of_transcripts_is_read() -> None:
+    old = update(input_audio_transcription={"model": "whisper-1"})
+    assert old == hearing(transcription={"model": "whisper-1"})
+    assert update(old, input_audio_transcription=None) == START
 
 
 def test_the_model_does_not_change_in_a_session() -> None:
@@ -119,7 +175,7 @@ def test_null_brings_the_defaults_back_and_empties_the_instructions() -> None:
 
 def test_one_wrong_value_refuses_the_whole_update_at_its_path() -> None:
     for session, param in (
-        ({"type": "transcription"}, "session.type"),
+        ({"type": "live"}, "session.type"),
         ({"max_output_tokens": 0}, "session.max_output_tokens"),
         ({"max_output_tokens": 4097}, "session.max_output_tokens"),
         ({"max_response_output_tokens": -1}, "session.max_output_tokens"),
@@ -149,9 +205,9 @@ def test_one_wrong_value_refuses_the_whole_update_at_its_path() -> None:
         assert refused_param(**{"instructions": "Be long.", **session}) == param
 
 
-@pytest.mark.parametrize("type_", ["realtime", None])
-def test_the_type_may_be_left_out_or_be_the_only_one(type_: str | None) -> None:
-    assert update(type=type_) == START
+def test_the_type_may_be_left_out_and_naming_it_changes_nothing_else() -> None:
+    assert update(type=None) == START
+    assert update(type="realtime") == replace(START, is_typed=True)
 
 
 @pytest.mark.parametrize("limit", [1, 4096, "inf"])
@@ -180,40 +236,6 @@ def test_a_voice_is_echoed_as_a_string() -> None:
 
 def test_speed_may_be_a_whole_number() -> None:
     assert speaking(speed=1).speed == 1.0
-
-
-# --- formats -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("form", "expected"),
-    [
-        ({"type": "audio/pcm"}, InputFormat()),
-        ({"type": "audio/pcm", "rate": None}, InputFormat()),
-        ({"type": "audio/pcm", "rate": 24_000}, InputFormat()),
-        ({"type": "audio/pcm", "rate": 16_000}, InputFormat("audio/pcm", 16_000)),
-        ({"type": "audio/pcmu"}, InputFormat("audio/pcmu", 8_000)),
-        ({"type": "audio/pcma", "rate": 8_000}, InputFormat("audio/pcma", 8_000)),
-    ],
-)
-def test_formats_are_read_with_their_rates(
-    form: dict[str, Any], expected: InputFormat
-) -> None:
-    assert hearing(format=form).input_format == expected
-
-
-@pytest.mark.parametrize(
-    ("form", "num_bytes"),
-    [
-        (InputFormat(), 48_000),
-        (InputFormat("audio/pcm", 16_000), 32_000),
-        (InputFormat("audio/pcmu", 8_000), 8_000),
-        (InputFormat("audio/pcma", 8_000), 8_000),
-    ],
-)
-def test_a_second_of_any_format_is_16000_samples(form: InputFormat, num_bytes: int) -> None:
-    assert form.num_samples(num_bytes) == 16_000
-    assert form.num_samples(0) == 0
 
 
 # --- beta names --------------------------------------------------------------------------

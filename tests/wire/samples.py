@@ -65,6 +65,10 @@ SESSIONS: dict[str, dict[str, Any]] = {
         "tools": None,
         "tool_choice": None,
     },
+    "transcripts alone": {
+        "type": "transcription",
+        "audio": {"input": {"transcription": {"model": "phi", "language": "de"}}},
+    },
     "ratio without limits": {
         "truncation": {"type": "retention_ratio", "retention_ratio": 0},
         "tracing": {},
@@ -170,7 +174,7 @@ def response(
         conversation_id="conv_1",
         output_modalities=["text"],
         max_output_tokens="inf" if is_done else 200,
-        usage=USAGE if status == "completed" else None,
+        usage=USAGE if status in ("completed", "cancelled") else None,
         metadata={"client_event_id": "1"},
         assistant={"frames": [{"id": 1, "used": True}], "timeline": {"done_ms": 1.5}},
     )
@@ -191,6 +195,18 @@ def _events() -> list[wire.ServerEvent]:
         *(wire.ItemDone(previous_item_id="item_0", item=item) for item in ITEMS),
         *(wire.ItemRetrieved(item=item) for item in ITEMS),
         wire.ItemDeleted(item_id="item_1"),
+        wire.TranscriptDelta(item_id="item_1", content_index=0, delta="Wh"),
+        wire.TranscriptCompleted(
+            item_id="item_1",
+            content_index=0,
+            transcript="What?",
+            usage=wire.TranscriptUsage.of(USAGE),
+        ),
+        wire.TranscriptFailed(
+            item_id="item_1",
+            content_index=0,
+            error=wire.TranscriptError(code="engine_gone", message="Gone."),
+        ),
         wire.ResponseCreated(response=response("in_progress")),
         *(
             wire.ResponseDone(response=response(status, details))

@@ -50,10 +50,12 @@ def validate_server_event(json_text: str | bytes) -> None:
 
 def _check_session(session: dict[str, Any]) -> None:
     assert type(session["expires_at"]) is int, "pipecat: expires_at is not an integer"
-    voice = session["audio"]["output"]["voice"]
-    assert isinstance(voice, str), "pipecat: the voice is not a string"
     transcription = session["audio"]["input"]["transcription"] or {}
     assert transcription.keys() <= {"model", "language", "prompt"}, "pipecat: transcription"
+    if session["type"] == "transcription":
+        return
+    voice = session["audio"]["output"]["voice"]
+    assert isinstance(voice, str), "pipecat: the voice is not a string"
     turn_detection = session["audio"]["input"]["turn_detection"]
     # Both agents SDKs cancel by themselves unless they read an explicit true or false.
     assert turn_detection is None or "interrupt_response" in turn_detection
