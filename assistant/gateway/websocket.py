@@ -2,22 +2,23 @@
 ``/v1/realtime``: a call whose events travel as text frames of one WebSocket.
 
 Two tasks per connection, in one group: one reads, one sends. The first to end ends the
-call, and everything the call owned is free when the group is left.
+call, and everything the call owned is free when the group is left. With ``?call_id=`` the
+connection joins a call that is there already, beside the one that leads it; with
+``takeover=true`` it leads from then on.
 """
 
 import asyncio
 import logging
-import time
 
-from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from assistant.gateway import access
+from assistant.gateway import access, admission, http
 from assistant.gateway.call import Call
-from assistant.gateway.client_secrets import Secret
 from assistant.gateway.connection import aborter
-from assistant.gateway.http import refusal
+from assistant.gateway.outbox import Outbox
 from assistant.gateway.service import Service
+from assistant.wire.client_events import SessionPatch
+from assistant.wire.refusals import EventRefused
 
 log = logging.getLogger(__name__)
 
@@ -36,67 +37,101 @@ class _Ended(Exception):
 async def realtime(websocket: WebSocket) -> None:
     """Serve one connection until either side ends it."""
     service: Service = websocket.app.state.service
-    secret = service.secrets.find(access.presented_key(websocket.headers), time.time())
-    refused = _refusal(websocket, service, secret)
-    if refused is not None:
+    call_id = websocket.query_params.get("call_id")
+    try:
+        secret = admission.admit(websocket.headers, service, is_new=call_id is None)
+        found = None if call_id is None else service.find(call_id)
+    except EventRefused as error:
+        refused = http.refusal(error.code, error.message)
         await websocket.send_denial_response(refused)
         return
     offered = access.offered_subprotocols(websocket.headers)
     subprotocol = access.SUBPROTOCOL if access.SUBPROTOCOL in offered else None
     await websocket.accept(subprotocol=subprotocol)
+    if found is None:
+        await _lead(websocket, service, None if secret is None else secret.session)
+    else:
+        await _join(websocket, service, found)
+
+
+async def _lead(
+    websocket: WebSocket, service: Service, settings: SessionPatch | None
+) -> None:
     call = Call(service.config, service.engine, service.model_name)
     service.calls.add(call)
+    try:
+        outbox = call.open(settings)
+    except BaseException:
+        service.end(call)
+        raise
+    await _serve(websocket, service, call, outbox, call.take_lead())
+
+
+async def _join(websocket: WebSocket, service: Service, call: Call) -> None:
+    """Serve one more connection of a call: one that looks on, or takes it over."""
+    outbox = call.join(websocket.query_params.get("last_event_id", ""))
+    takes_over = websocket.query_params.get("takeover") == "true"
+    if takes_over:
+        call.is_heard_by_track = False
+    replaced = call.take_lead() if takes_over else None
+    await _serve(websocket, service, call, outbox, replaced)
+
+
+async def _serve(
+    websocket: WebSocket,
+    service: Service,
+    call: Call,
+    outbox: Outbox,
+    replaced: asyncio.Event | None,
+) -> None:
+    """
+    Args:
+        replaced: None for a connection that does not lead.
+    """
     code, reason = 1011, ""
     try:
-        call.open(None if secret is None else secret.session)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_read(websocket, call))
-            tasks.create_task(_send(websocket, call, service.config.server.send_deadline_s))
+            tasks.create_task(_read(websocket, call, outbox))
+            deadline_s = service.config.server.send_deadline_s
+            tasks.create_task(_send(websocket, call, outbox, deadline_s))
+            if replaced is not None:
+                tasks.create_task(_give_way(replaced))
     except* _Ended as ended:
         code, reason = _close_code(ended)
     finally:
-        service.calls.discard(call)
+        call.audience.leave(outbox)
         try:
-            call.close()
+            if replaced is not None and not replaced.is_set():
+                service.end(call)
         finally:
             await _close(websocket, code, reason)
 
 
-def _refusal(
-    websocket: WebSocket, service: Service, secret: Secret | None
-) -> JSONResponse | None:
-    server = service.config.server
-    if not access.is_allowed_origin(websocket.headers, server.allowed_origins, server.host):
-        return refusal("origin_not_allowed", "This origin may not connect.")
-    key = access.presented_key(websocket.headers)
-    if secret is None and not access.is_authorised(key, service.keys):
-        return refusal("invalid_api_key", "The API key is not valid.")
-    if service.is_draining:
-        return refusal("server_shutting_down", "The server is shutting down.")
-    if len(service.calls) >= server.max_sessions:
-        message = f"{server.max_sessions} sessions are open, the bound."
-        return refusal("session_limit_reached", message)
-    return None
+async def _give_way(replaced: asyncio.Event) -> None:
+    await replaced.wait()
+    raise _Ended(1000, "another connection has taken over")
 
 
-async def _read(websocket: WebSocket, call: Call) -> None:
+async def _read(websocket: WebSocket, call: Call, outbox: Outbox) -> None:
     while True:
         # A client that does not read what it asked for is not read either.
-        await call.outbox.room()
+        await outbox.room()
         message = await websocket.receive()
         if message["type"] == "websocket.disconnect":
             raise _Ended(None)
         text = message.get("text")
         if text is None:
-            call.receive_binary()
+            call.receive_binary(outbox)
         else:
-            await call.receive_text(text)
+            await call.receive_text(text, outbox)
         # uvicorn reads many small messages at once; the other calls get their turn.
         await asyncio.sleep(0)
 
 
-async def _send(websocket: WebSocket, call: Call, deadline_s: float) -> None:
-    while (outgoing := await call.outbox.get()) is not None:
+async def _send(
+    websocket: WebSocket, call: Call, outbox: Outbox, deadline_s: float
+) -> None:
+    while (outgoing := await outbox.get()) is not None:
         try:
             async with asyncio.timeout(deadline_s):
                 await websocket.send_text(outgoing.text)

@@ -1,0 +1,82 @@
+"""A WebRTC client made of stock aiortc, to call a service in the same process."""
+
+import asyncio
+import json
+from typing import Any
+
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from starlette.types import ASGIApp
+
+from tests.gateway.asgi import Exchange
+
+PATH = "/v1/realtime/calls"
+
+
+class Caller:
+    """One peer with the channel of the events, and tracks if it is given some."""
+
+    def __init__(self, *tracks: MediaStreamTrack, label: str = "oai-events") -> None:
+        self.peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        for track in tracks:
+            self.peer.addTrack(track)
+        self.channel = self.peer.createDataChannel(label)
+        self.is_open = asyncio.Event()
+        self.is_closed = asyncio.Event()
+        self.events: list[dict[str, Any]] = []
+        self._came = asyncio.Condition()
+        self._arriving: set[asyncio.Task[None]] = set()
+        self.channel.on("open", self.is_open.set)
+        self.channel.on("close", self.is_closed.set)
+        self.channel.on("message", self._receive)
+        self.location = ""
+
+    async def offer(self) -> str:
+        await self.peer.setLocalDescription(await self.peer.createOffer())
+        return self.peer.localDescription.sdp
+
+    async def accept(self, answer: str) -> None:
+        await self.peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+
+    async def call(self, app: ASGIApp, query: str = "", key: str = "") -> None:
+        """Call the service, until the channel is open."""
+        headers = {"content-type": "application/sdp"}
+        if key:
+            headers["authorization"] = f"Bearer {key}"
+        body = (await self.offer()).encode()
+        async with Exchange(app, PATH, body, headers=headers, query=query) as posted:
+            await posted.task
+        assert posted.status == 201, posted.body
+        self.location = posted.headers["location"]
+        await self.accept(posted.body.decode())
+        await self.is_open.wait()
+
+    def send(self, kind: str, **keys: Any) -> None:
+        self.channel.send(json.dumps({"type": kind, **keys}))
+
+    async def until(self, kind: str, count: int = 1) -> dict[str, Any]:
+        """Wait for the ``count``-th event of a kind."""
+
+        def found() -> list[dict[str, Any]]:
+            return [event for event in self.events if event["type"] == kind]
+
+        async with self._came:
+            await self._came.wait_for(lambda: len(found()) >= count)
+        return found()[count - 1]
+
+    async def close(self) -> None:
+        await self.peer.close()
+
+    def _receive(self, message: str) -> None:
+        self.events.append(json.loads(message))
+        task = asyncio.get_running_loop().create_task(self._notify())
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
+
+    async def _notify(self) -> None:
+        async with self._came:
+            self._came.notify_all()
