@@ -9,6 +9,7 @@ connection joins a call that is there already, beside the one that leads it; wit
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -17,7 +18,6 @@ from assistant.gateway.call import Call
 from assistant.gateway.connection import aborter
 from assistant.gateway.outbox import Outbox
 from assistant.gateway.service import Service
-from assistant.wire.client_events import SessionPatch
 from assistant.wire.refusals import EventRefused
 
 log = logging.getLogger(__name__)
@@ -48,48 +48,40 @@ async def realtime(websocket: WebSocket) -> None:
     offered = access.offered_subprotocols(websocket.headers)
     subprotocol = access.SUBPROTOCOL if access.SUBPROTOCOL in offered else None
     await websocket.accept(subprotocol=subprotocol)
-    if found is None:
-        await _lead(websocket, service, None if secret is None else secret.session)
-    else:
-        await _join(websocket, service, found)
-
-
-async def _lead(
-    websocket: WebSocket, service: Service, settings: SessionPatch | None
-) -> None:
-    call = Call(service.config, service.engine, service.model_name)
-    service.calls.add(call)
-    try:
-        outbox = call.open(settings)
-    except BaseException:
-        service.end(call)
-        raise
-    await _serve(websocket, service, call, outbox, call.take_lead())
-
-
-async def _join(websocket: WebSocket, service: Service, call: Call) -> None:
-    """Serve one more connection of a call: one that looks on, or takes it over."""
-    outbox = call.join(websocket.query_params.get("last_event_id", ""))
     takes_over = websocket.query_params.get("takeover") == "true"
-    if takes_over:
-        call.is_heard_by_track = False
-    replaced = call.take_lead() if takes_over else None
-    await _serve(websocket, service, call, outbox, replaced)
+    call = found
+    if call is None:
+        call = Call(service.config, service.engine, service.model_name)
+        service.calls.add(call)
+    replaced = call.take_lead() if found is None or takes_over else None
+
+    def greet() -> Outbox:
+        if found is None:
+            return call.open(None if secret is None else secret.session)
+        if takes_over:
+            call.is_heard_by_track = False
+        return call.join(websocket.query_params.get("last_event_id", ""))
+
+    await _serve(websocket, service, call, replaced, greet)
 
 
 async def _serve(
     websocket: WebSocket,
     service: Service,
     call: Call,
-    outbox: Outbox,
     replaced: asyncio.Event | None,
+    greet: Callable[[], Outbox],
 ) -> None:
     """
+    Carry one connection's events until either side ends it.
+
     Args:
-        replaced: None for a connection that does not lead.
+        replaced: None for a connection that does not lead the call.
     """
     code, reason = 1011, ""
+    outbox: Outbox | None = None
     try:
+        outbox = greet()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_read(websocket, call, outbox))
             deadline_s = service.config.server.send_deadline_s
@@ -99,7 +91,8 @@ async def _serve(
     except* _Ended as ended:
         code, reason = _close_code(ended)
     finally:
-        call.audience.leave(outbox)
+        if outbox is not None:
+            call.audience.leave(outbox)
         try:
             if replaced is not None and not replaced.is_set():
                 service.end(call)
