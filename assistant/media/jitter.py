@@ -159,7 +159,7 @@ class JitterBuffer:
         Each is named up to ``MAX_ASKED`` times, ``ASK_AGAIN_S`` apart; naming it here
         counts as having asked.
         """
-        wanted = []
+        wanted: list[int] = []
         for number, gap in self._gaps.items():
             if len(wanted) == MAX_ASKED_AT_ONCE:
                 break
