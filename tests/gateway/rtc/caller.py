@@ -2,19 +2,66 @@
 
 import asyncio
 import json
+import time
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import soxr
 from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
     RTCPeerConnection,
     RTCSessionDescription,
 )
+from av import AudioFrame
 from starlette.types import ASGIApp
 
+from assistant.media.recordings import read_audio
 from tests.gateway.asgi import Exchange
 
 PATH = "/v1/realtime/calls"
+RECORDING = (
+    Path(__file__).parents[2]
+    / "data"
+    / "speech"
+    / "google_how_old_is_the_brooklyn_bridge.wav"
+)
+FRAME_SAMPLES = 960
+
+
+def speech_48k() -> bytes:
+    """Return a short question, PCM16 at 48 kHz."""
+    samples = soxr.resample(read_audio(RECORDING), 16_000, 48_000)
+    data: bytes = (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
+    return data
+
+
+class Recording(MediaStreamTrack):
+    """A microphone that hears a recording, then silence."""
+
+    kind = "audio"
+
+    def __init__(self, pcm: bytes) -> None:
+        super().__init__()
+        self._pcm = pcm
+        self._number = 0
+        self._began = time.monotonic()
+
+    async def recv(self) -> AudioFrame:
+        """Return the next 20 ms when they are due."""
+        due = self._began + self._number * FRAME_SAMPLES / 48_000
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        size = 2 * FRAME_SAMPLES
+        data = self._pcm[self._number * size : (self._number + 1) * size].ljust(size, b"\0")
+        frame = AudioFrame(format="s16", layout="mono", samples=FRAME_SAMPLES)
+        frame.planes[0].update(data)
+        frame.sample_rate = 48_000
+        frame.pts = self._number * FRAME_SAMPLES
+        frame.time_base = Fraction(1, 48_000)
+        self._number += 1
+        return frame
 
 
 class Caller:
@@ -67,6 +114,14 @@ class Caller:
         async with self._came:
             await self._came.wait_for(lambda: len(found()) >= count)
         return found()[count - 1]
+
+    def vanish(self) -> None:
+        """Go without a word: nothing is sent any more, and nothing is heard."""
+        transport = self.peer.sctp
+        assert transport is not None
+        ice = transport.transport.transport._connection
+        for protocol in ice._protocols:
+            protocol.transport.abort()
 
     async def close(self) -> None:
         await self.peer.close()
