@@ -99,6 +99,7 @@ async def _health(request: Request) -> JSONResponse:
             "device": None if ready is None else ready.device,
             "is_meaningless": None if ready is None else ready.is_meaningless,
             "engine": engine,
+            "webrtc": service.config.rtc.enabled,
             "sessions": len(service.calls),
             "requests": service.num_requests,
         }
