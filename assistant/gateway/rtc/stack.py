@@ -155,7 +155,8 @@ class Ice(Connection):
     ) -> list[Candidate]:
         """Open a socket on each address; raises NoPort when there is none."""
         found = []
-        for address in self._addresses or addresses:
+        # A machine without a network still reaches itself.
+        for address in self._addresses or addresses or ("127.0.0.1",):
             protocol = await self._bind(address)
             if protocol is not None:
                 self._protocols.append(protocol)
