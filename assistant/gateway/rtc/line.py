@@ -19,12 +19,13 @@ from assistant.errors import MediaError
 from assistant.gateway.call import Call
 from assistant.gateway.outbox import Outbox
 from assistant.gateway.rtc.peer import EventChannel, Peer, PeerFailed
-from assistant.gateway.rtc.streams import VOICE_EVERY_S, Streams
+from assistant.gateway.rtc.streams import Streams
 from assistant.media.frames import Frame, check_frame
 from assistant.media.rtp_video import VideoReceiver, Work
 from assistant.wire.sdp import Offer
 from assistant.wire.sdp_answer import write_answer
 
+VOICE_EVERY_S = 0.4  # as often as Opus updates its comfort noise
 REPORT_EVERY_S = 1.0
 MAX_OWED = 64
 """Packets of RTCP that wait to be sent; what does not fit would come too late."""

@@ -39,7 +39,6 @@ from assistant.wire.sdp_answer import Voice
 
 SILENCE = b"\xf8\xff\xfe"
 """Opus: a 20 ms packet of nothing."""
-VOICE_EVERY_S = 0.4  # as often as Opus updates its comfort noise
 VOICE_CLOCK_HZ = 48_000
 _VIDEO_CODECS: dict[str, VideoCodec] = {"vp8": "VP8", "h264": "H264"}
 
@@ -81,7 +80,6 @@ class Streams:
         self._sources: dict[str, _Source] = {}
         self._num_sent = 0
         self._voice_sequence = secrets.randbits(15)
-        self._voice_at: float | None = None
         self._round_trip_s: float | None = None
         self._is_sending = False
 
@@ -200,12 +198,10 @@ class Streams:
         return bytes(request)
 
     def voice_packet(self, now: float) -> bytes:
-        """Return the next packet of silence; b"" when it is not due or not wanted."""
+        """Return a packet of silence, to be asked for now and then; b"" without audio."""
         if self._audio_type is None:
             return b""
-        if self._voice_at is not None and now - self._voice_at < VOICE_EVERY_S:
-            return b""
-        self._voice_at, self._is_sending = now, True
+        self._is_sending = True
         self._voice_sequence = (self._voice_sequence + 1) & 0xFFFF
         self._num_sent += 1
         return RtpPacket(
