@@ -124,6 +124,8 @@ class Call:
         if self._lead is not None:
             self._lead.set()
         self._lead = asyncio.Event()
+        self.is_heard_by_track = False
+        self.look = None
         return self._lead
 
     def hang_up(self) -> None:

@@ -58,8 +58,6 @@ async def realtime(websocket: WebSocket) -> None:
     def greet() -> Outbox:
         if found is None:
             return call.open(None if secret is None else secret.session)
-        if takes_over:
-            call.is_heard_by_track = False
         return call.join(websocket.query_params.get("last_event_id", ""))
 
     await _serve(websocket, service, call, replaced, greet)

@@ -153,7 +153,11 @@ class Line:
         tasks.create_task(self._report())
         tasks.create_task(self._pay())
         if self._offer.has_channel:
-            channel = await self._peer.channel()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    channel = await self._peer.channel()
+            except TimeoutError:
+                raise _Ended("the event channel was not opened", is_final=True) from None
             tasks.create_task(self._read(channel))
             tasks.create_task(self._send(channel))
 

@@ -4,6 +4,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from assistant.config import RtcConfig
 from assistant.wire import link
 from tests.gateway.asgi import Exchange
@@ -47,6 +49,7 @@ def test_a_question_typed_over_the_data_channel_is_answered_over_it(tmp_path: Pa
     run(scenario())
 
 
+@pytest.mark.service
 def test_a_spoken_question_becomes_a_turn_and_is_answered(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with place(tmp_path) as at:
@@ -92,6 +95,7 @@ def test_hanging_up_ends_the_call_and_tells_the_peer(tmp_path: Path) -> None:
     run(scenario())
 
 
+@pytest.mark.service
 def test_a_peer_that_never_comes_is_given_up(tmp_path: Path) -> None:
     async def scenario() -> None:
         rtc = RtcConfig(setup_timeout_s=1.0, return_s=0.0)
@@ -109,6 +113,7 @@ def test_a_peer_that_never_comes_is_given_up(tmp_path: Path) -> None:
     run(scenario())
 
 
+@pytest.mark.service
 def test_a_peer_that_vanishes_is_noticed_and_all_it_had_is_freed(tmp_path: Path) -> None:
     async def scenario() -> None:
         rtc = RtcConfig(vanished_s=1.0, return_s=0.0)
