@@ -42,7 +42,7 @@ async def create(request: Request) -> Response:
     rtc = service.config.rtc
     if not rtc.enabled:
         raise EventRefused("webrtc_disabled", "This server takes calls by WebSocket only.")
-    if len(service.lines) >= rtc.max_calls:
+    if call_id is None and len(service.lines) >= rtc.max_calls:
         message = f"{rtc.max_calls} WebRTC calls are open, the bound."
         raise EventRefused("call_limit_reached", message)
     deadline_s = service.config.server.request_body_s

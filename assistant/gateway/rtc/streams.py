@@ -37,6 +37,7 @@ from assistant.media.video_decoder import VideoCodec
 from assistant.wire.sdp import Offer
 from assistant.wire.sdp_answer import Voice
 
+_LISTENING = ("sendrecv", "recvonly")
 SILENCE = b"\xf8\xff\xfe"
 """Opus: a 20 ms packet of nothing."""
 VOICE_CLOCK_HZ = 48_000
@@ -74,6 +75,8 @@ class Streams:
         self._clock = clock
         self._video_kbps = video_kbps
         self._audio_type = None if audio is None else audio.payload_type
+        section = offer.section("audio")
+        self._may_speak = section is not None and section.direction in _LISTENING
         self._asks_again = audio is not None and "nack" in audio.feedback
         self._codecs = {codec.payload_type: codec for codec in offer.video()}
         self._video_type: int | None = None
@@ -198,8 +201,8 @@ class Streams:
         return bytes(request)
 
     def voice_packet(self, now: float) -> bytes:
-        """Return a packet of silence, to be asked for now and then; b"" without audio."""
-        if self._audio_type is None:
+        """Return a packet of silence, to be sent now and then; b"" where none is wanted."""
+        if self._audio_type is None or not self._may_speak:
             return b""
         self._is_sending = True
         self._voice_sequence = (self._voice_sequence + 1) & 0xFFFF

@@ -11,7 +11,6 @@ import pytest
 from aiortc import MediaStreamTrack
 from av import VideoFrame
 
-from assistant.config import PairingConfig
 from assistant.wire import link
 from tests.gateway.fakes import FakeEngine, run
 from tests.gateway.places import place
@@ -76,7 +75,6 @@ def test_a_written_question_is_asked_with_what_the_camera_shows_then(
     tmp_path: Path,
 ) -> None:
     async def scenario() -> None:
-        assert PairingConfig().frames_per_turn
         async with place(tmp_path) as at:
             camera = Camera()
             caller = Caller(camera)
@@ -84,6 +82,8 @@ def test_a_written_question_is_asked_with_what_the_camera_shows_then(
             while camera.num_shown < FRAMES_PER_S:  # noqa: ASYNC110 # of another task
                 await asyncio.sleep(0.02)
             assert pictures(at.engine) == [], "nobody has asked"
+            vendor = {"type": "realtime", "assistant": {"events": ["metrics"]}}
+            caller.send("session.update", session=vendor)
             caller.send("conversation.item.create", item=QUESTION)
             caller.send("response.create")
             at.engine.answer(await at.generate(), "red")

@@ -125,6 +125,13 @@ def test_a_silent_voice_is_sent_now_and_then_and_tells_the_round_trip() -> None:
     assert trip_ms == pytest.approx(80, abs=1)
 
 
+def test_nothing_is_said_to_who_only_speaks() -> None:
+    at = streams(CHROMIUM.replace("a=sendrecv", "a=sendonly"))
+    assert at.voice_packet(1.0) == b""
+    at.receive_rtp(rtp(AUDIO, 0), 0.0)
+    parsed(at.reports(1.0)[0], RtcpRrPacket)
+
+
 def test_without_a_microphone_there_is_no_voice_either() -> None:
     start = CHROMIUM.index("m=audio")
     at = streams(CHROMIUM[:start] + CHROMIUM[CHROMIUM.index("m=video") :])
