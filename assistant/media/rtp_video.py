@@ -73,7 +73,7 @@ class VideoStats:
     height: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Picture:
     """One decoded frame."""
 

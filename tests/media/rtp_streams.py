@@ -23,7 +23,12 @@ Sound = npt.NDArray[np.int16]
 Picture = npt.NDArray[np.uint8]
 """uint8 [H, W, 3]."""
 
-RECORDING = Path(__file__).parent.parent / "data" / "google_today.wav"
+RECORDING = (
+    Path(__file__).parent.parent
+    / "data"
+    / "speech"
+    / "google_how_old_is_the_brooklyn_bridge.wav"
+)
 AUDIO_HZ = 48_000
 VIDEO_HZ = 90_000
 PACKET_TICKS = 960

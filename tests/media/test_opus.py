@@ -63,7 +63,7 @@ def test_a_pause_as_long_as_the_packets_is_decoded(decoder: OpusDecoder) -> None
     still = np.zeros(48_000, np.int16)
     samples = decoded(decoder, opus_payloads(still))
     assert abs(len(samples) - 16_000) < 40
-    assert not samples.any()
+    assert np.abs(samples).max() <= 8
 
 
 def test_empty_and_damaged_packets_are_refused_and_the_next_one_is_decoded(
