@@ -42,9 +42,9 @@ class FrameRing:
 
     @property
     def wants_refresh(self) -> bool:
-        return (
-            self._num_since_key >= REFRESH_FRAMES or self._bytes_since_key >= REFRESH_BYTES
-        )
+        num_frames = min(len(self.frames), self._num_since_key)
+        num_bytes = min(self.num_bytes, self._bytes_since_key)
+        return num_frames >= REFRESH_FRAMES or num_bytes >= REFRESH_BYTES
 
     def add(self, frame: EncodedFrame) -> bool:
         """Keep a frame that follows the one before; say whether it can ever be decoded."""
@@ -69,9 +69,6 @@ class FrameRing:
         """Remove the frames up to ``index``; return those it takes to decode that one."""
         taken = [self._remove() for _ in range(index + 1)]
         first = max((at for at, frame in enumerate(taken) if frame.is_key), default=0)
-        if not self.frames:
-            # The decoder is up to date: what comes next is cheap.
-            self._num_since_key = self._bytes_since_key = 0
         return taken[first:]
 
     def clear(self) -> None:

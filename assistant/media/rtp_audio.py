@@ -8,7 +8,7 @@ belongs to a timestamp, and every stretch of time is in one of the counts.
 
 What is not filled:
 
-* A gap of more than ``MAX_FILLED_S`` fades out and is skipped: a second of silence in the
+* A gap of more than ``MAX_FILLED`` fades out and is skipped: a second of silence in the
   middle of a sentence helps nobody, and whoever counts positions sees a jump like that.
 * Sound that comes more than ``MAX_LAG_S`` late, as after an outage, is dropped: nobody
   waits for it, and an answer to it would come in the middle of another sentence.
@@ -34,8 +34,9 @@ from assistant.media.rtp_numbers import Timestamps
 
 FRAME_TICKS = CLOCK_HZ // 50
 """20 ms, the packet that everybody sends."""
-MAX_FILLED_S = 0.4
-FADE_S = 0.06
+MAX_FILLED = CLOCK_HZ * 4 // 10
+"""In ticks, 0.4 s."""
+FADE = CLOCK_HZ * 6 // 100
 """Concealed before a longer gap is skipped; libopus is silent by then."""
 MAX_LAG_S = 2.0
 LAG_BELIEVED_S = 0.5
@@ -179,7 +180,7 @@ class AudioReceiver:
             self._expected = start
         ticks = duration_ticks(payload) or FRAME_TICKS
         gap = start - self._expected
-        if not self._affords(max(0, gap) + ticks, arrived):
+        if not self._affords(ticks + (gap if 0 < gap <= MAX_FILLED else 0), arrived):
             self._stats.refused += 1
             self._expected = start + ticks
             return []
@@ -209,8 +210,8 @@ class AudioReceiver:
     def _fill(self, gap: int, released: Released) -> list[Pcm]:
         """Return ``gap`` ticks for what is missing before a packet, or skip them."""
         num_lost, payload = released.num_lost, released.payload
-        if gap > MAX_FILLED_S * CLOCK_HZ:
-            faded = int(FADE_S * CLOCK_HZ) if num_lost else 0
+        if gap > MAX_FILLED:
+            faded = FADE if num_lost else 0
             self._stats.skipped_s += (gap - faded) / CLOCK_HZ
             return self._conceal(faded)
         if num_lost == 0:

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from assistant.media import h264, vp8
 from assistant.media.frame_assembly import EncodedFrame, Fragment, FrameAssembler
 from assistant.media.frame_ring import FrameRing
+from assistant.media.frames import Rgb
 from assistant.media.rtp_clock import PeerClock, StreamClock
-from assistant.media.video_decoder import Rgb, VideoCodec, VideoDecoder
+from assistant.media.video_decoder import VideoCodec, VideoDecoder
 
 CLOCK_HZ = 90_000
 """Of every video payload (RFC 7741, 4.1; RFC 6184, 5.1)."""
@@ -73,7 +74,7 @@ class VideoStats:
     height: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Picture:
     """One decoded frame."""
 

@@ -10,14 +10,12 @@ from typing import Literal
 
 import av
 import numpy as np
-import numpy.typing as npt
 from av.codec.context import Flags, ThreadType
 from av.video.codeccontext import VideoCodecContext
 
-VideoCodec = Literal["VP8", "H264"]
+from assistant.media.frames import Rgb
 
-Rgb = npt.NDArray[np.uint8]
-"""uint8 [H, W, 3]."""
+VideoCodec = Literal["VP8", "H264"]
 
 
 class VideoDecoder:

@@ -4,11 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 from typing import cast
 
 import av
 import numpy as np
 import numpy.typing as npt
+import soundfile
+import soxr
 from av.audio.codeccontext import AudioCodecContext
 from av.video.codeccontext import VideoCodecContext
 
@@ -20,6 +23,12 @@ Sound = npt.NDArray[np.int16]
 Picture = npt.NDArray[np.uint8]
 """uint8 [H, W, 3]."""
 
+RECORDING = (
+    Path(__file__).parent.parent
+    / "data"
+    / "speech"
+    / "google_how_old_is_the_brooklyn_bridge.wav"
+)
 AUDIO_HZ = 48_000
 VIDEO_HZ = 90_000
 PACKET_TICKS = 960
@@ -69,9 +78,17 @@ def opus_payloads(sound: Sound, *, fec: bool = True, ms: int = 20) -> list[bytes
 
 
 @cache
-def spoken_payloads(duration_s: float = 2.0) -> list[bytes]:
-    """A tone as Opus packets of 20 ms with FEC; encoded once."""
-    return opus_payloads(tone(duration_s))
+def speech() -> Sound:
+    """Return a recorded sentence."""
+    samples, rate_hz = soundfile.read(RECORDING, dtype="float32")
+    at_48 = soxr.resample(samples, rate_hz, AUDIO_HZ)
+    return np.clip(at_48 * 32767, -32768, 32767).astype(np.int16)
+
+
+@cache
+def spoken_payloads() -> list[bytes]:
+    """Return a recorded sentence as Opus packets of 20 ms with FEC; encoded once."""
+    return opus_payloads(speech())
 
 
 def audio_packets(
