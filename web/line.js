@@ -9,7 +9,7 @@
  */
 
 import { CallRefused, RealtimePeer } from "./webrtc.js";
-import { RealtimeSocket, addressOf } from "./websocket.js";
+import { RealtimeSocket, addressOf, readyStatus } from "./websocket.js";
 
 /** @typedef {{name: "webrtc" | "websocket", note: string}} Transport */
 
@@ -131,14 +131,14 @@ export class Line extends EventTarget {
     socket.addEventListener("event", (event) => {
       this.#receive(/** @type {CustomEvent} */ (event).detail);
     });
-    socket.addEventListener("down", (event) => {
+    socket.addEventListener("down", async (event) => {
       const { detail } = /** @type {CustomEvent} */ (event);
-      if ("call_id" in query) {
-        socket.close(); // that session is over; the next one is new
-        this.#useSocket({});
-        return;
-      }
       this.dispatchEvent(new CustomEvent("down", { detail }));
+      // Where the server answers, it is the session that is over: the next one is new.
+      if ("call_id" in query && (await readyStatus(this.#base)) !== null) {
+        socket.close();
+        if (!this.#isClosed && socket === this.#socket) this.#useSocket({});
+      }
     });
     socket.open();
   }

@@ -12,6 +12,13 @@ const CHANNEL = "oai-events";
 /** A connection that is cut off for so long will hardly mend itself. */
 const CUT_OFF_MS = 1500;
 
+/**
+ * The server sends something several times a second, if only silence. Browsers wait longer
+ * before they say that nothing comes, and a phone has changed its network by then.
+ */
+const LISTEN_EVERY_MS = 1000;
+const SILENCES = 3;
+
 /** @typedef {{lossPercent: number, jitterMs: number, roundTripMs: number}} Network */
 
 /** The server does not take the call; `status` is that of its answer. */
@@ -35,6 +42,9 @@ export class RealtimePeer extends EventTarget {
   #zeroMs = 0;
   #isLost = false;
   #cutOffTimer = 0;
+  #listenTimer = 0;
+  #heardBytes = -1;
+  #numSilences = 0;
 
   /**
    * @param {string} base the page's address
@@ -90,6 +100,7 @@ export class RealtimePeer extends EventTarget {
     this.#zeroMs = performance.now() - sessionMs(response.headers.get("Server-Timing"));
     await this.#peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
     await isOpen;
+    this.#listenTimer = setInterval(() => this.#listen(), LISTEN_EVERY_MS);
   }
 
   get isOpen() {
@@ -142,6 +153,17 @@ export class RealtimePeer extends EventTarget {
     return null;
   }
 
+  /** Notice that nothing comes any more. */
+  async #listen() {
+    let heardBytes = 0;
+    for (const report of (await this.#peer.getStats()).values()) {
+      if (report.type === "candidate-pair") heardBytes += report.bytesReceived ?? 0;
+    }
+    this.#numSilences = heardBytes === this.#heardBytes ? this.#numSilences + 1 : 0;
+    this.#heardBytes = heardBytes;
+    if (heardBytes > 0 && this.#numSilences >= SILENCES) this.#lose();
+  }
+
   #watch() {
     clearTimeout(this.#cutOffTimer);
     const state = this.#peer.connectionState;
@@ -153,14 +175,18 @@ export class RealtimePeer extends EventTarget {
 
   #lose() {
     if (this.#isLost) return;
-    this.#isLost = true;
-    clearTimeout(this.#cutOffTimer);
+    this.#stop();
     this.dispatchEvent(new Event("lost"));
   }
 
-  close() {
+  #stop() {
     this.#isLost = true;
     clearTimeout(this.#cutOffTimer);
+    clearInterval(this.#listenTimer);
+  }
+
+  close() {
+    this.#stop();
     this.#channel.close();
     this.#peer.close();
   }

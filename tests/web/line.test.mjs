@@ -95,6 +95,7 @@ beforeEach(() => {
   globalThis.RTCPeerConnection = FakePeer;
   globalThis.fetch = async (url, options = {}) => {
     asked.push(`${options.method ?? "GET"} ${url.pathname}${url.search}`);
+    if (url.pathname.endsWith("ready")) return { status: 200 };
     if (url.pathname.endsWith("ice_servers")) {
       return { ok: true, json: async () => ({ ice_servers: [] }) };
     }
@@ -168,7 +169,24 @@ test("where it cannot be made anew a WebSocket takes the session over", async ()
   assert.equal(query.get("takeover"), "true");
   // That session is over as well: the next one is new.
   FakeWebSocket.opened[0].onclose({ code: 1006, reason: "" });
+  await settled();
   assert.equal(FakeWebSocket.opened[1].url.search, "?model=phi");
+  line.close();
+});
+
+test("while the server is out of reach the session is asked for again", async () => {
+  line.open();
+  await settled();
+  status = 404;
+  FakePeer.made[0].become("failed");
+  await settled();
+  globalThis.fetch = async () => {
+    throw new TypeError("no network");
+  };
+  FakeWebSocket.opened[0].onclose({ code: 1006, reason: "" });
+  await settled();
+  assert.equal(FakeWebSocket.opened.length, 1, "its socket tries again by itself");
+  assert.equal(seen.at(-1), "down");
   line.close();
 });
 
