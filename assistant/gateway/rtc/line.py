@@ -11,16 +11,14 @@ import asyncio
 from collections.abc import Callable
 from typing import NoReturn
 
-import cv2
 import numpy as np
 
 from assistant.config import Config
-from assistant.errors import MediaError
 from assistant.gateway.call import Call
 from assistant.gateway.outbox import Outbox
 from assistant.gateway.rtc.peer import EventChannel, Peer, PeerFailed
 from assistant.gateway.rtc.streams import Streams
-from assistant.media.frames import Frame, check_frame
+from assistant.media.frames import Frame, frame_of_pixels
 from assistant.media.rtp_video import VideoReceiver, Work
 from assistant.wire.sdp import Offer
 from assistant.wire.sdp_answer import write_answer
@@ -29,7 +27,6 @@ VOICE_EVERY_S = 0.4  # as often as Opus updates its comfort noise
 REPORT_EVERY_S = 1.0
 MAX_OWED = 64
 """Packets of RTCP that wait to be sent; what does not fit would come too late."""
-JPEG_QUALITY = 85
 LAST_WORDS_S = 1.0
 """How long what was said last may take to leave before the connection is closed."""
 
@@ -47,6 +44,12 @@ def _first(group: "BaseExceptionGroup[_Ended]") -> _Ended:
     """Return why a line ended, of the reasons that came together."""
     ended = [error for error in group.exceptions if isinstance(error, _Ended)]
     return ended[0] if ended else _Ended("ended", is_final=True)
+
+
+def _develop(video: VideoReceiver, work: Work) -> Frame | None:
+    """Decode a camera's frame; None if it is damaged, and the next one will be a key frame."""
+    decoded = video.decode(work)
+    return None if decoded is None else frame_of_pixels(decoded.rgb)
 
 
 class Line:
@@ -269,25 +272,9 @@ class Line:
             if work is None:
                 self._owe(self._streams.key_frame_request(now))
                 return
-            try:
-                picture = await asyncio.to_thread(self._develop, video, work)
-            except MediaError:
-                return  # counted by the receiver, which asks for a key frame
+            picture = await asyncio.to_thread(_develop, video, work)
             if picture is not None:
                 self._call.see(picture, work.captured_s)
-
-    def _develop(self, video: VideoReceiver, work: Work) -> Frame | None:
-        """Decode a camera's frame and check it as one that was sent as a JPEG would be."""
-        decoded = video.decode(work)
-        if decoded is None:
-            return None
-        bgr = cv2.cvtColor(decoded.rgb, cv2.COLOR_RGB2BGR)
-        is_encoded, jpeg = cv2.imencode(
-            ".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-        )
-        if not is_encoded:
-            return None
-        return check_frame(jpeg.tobytes(), self._config.limits)
 
     # --- the end ------------------------------------------------------------------------
 
