@@ -47,7 +47,7 @@ def _first(group: "BaseExceptionGroup[_Ended]") -> _Ended:
 
 
 def _develop(video: VideoReceiver, work: Work) -> Frame | None:
-    """Decode a camera's frame; None if it is damaged, and the next one will be a key frame."""
+    """Decode a camera's frame; None if it is damaged: the next one will be a key frame."""
     decoded = video.decode(work)
     return None if decoded is None else frame_of_pixels(decoded.rgb)
 
