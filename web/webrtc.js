@@ -89,12 +89,17 @@ export class RealtimePeer extends EventTarget {
     });
     const offer = await this.#peer.createOffer();
     const sdp = askAgain(offer.sdp ?? "");
-    await this.#peer.setLocalDescription({ type: "offer", sdp });
+    try {
+      await this.#peer.setLocalDescription({ type: "offer", sdp });
+    } catch {
+      await this.#peer.setLocalDescription(offer); // a browser that takes only its own words
+    }
     // Our candidates are not waited for: the server learns where we are from our checks.
     const url = new URL("v1/realtime/calls", this.#base);
     url.search = new URLSearchParams(query).toString();
     const headers = { ...this.#headers, "Content-Type": "application/sdp" };
-    const response = await fetch(url, { method: "POST", body: sdp, headers });
+    const body = this.#peer.localDescription?.sdp ?? sdp;
+    const response = await fetch(url, { method: "POST", body, headers });
     if (response.status !== 201) throw new CallRefused(response.status);
     this.callId = (response.headers.get("Location") ?? "").split("/").at(-1) ?? "";
     this.#zeroMs = performance.now() - sessionMs(response.headers.get("Server-Timing"));

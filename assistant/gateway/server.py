@@ -90,8 +90,10 @@ async def _serve(
         starting.cancel()
         if watching is not None:
             watching.cancel()
-        await serving
-        await service.lines.close()
+        try:
+            await serving
+        finally:
+            await service.lines.close()
         await asyncio.gather(
             starting, *([watching] if watching else []), return_exceptions=True
         )

@@ -64,7 +64,9 @@ class FakePeer {
   async createOffer() {
     return { sdp: "v=0\r\n" };
   }
-  async setLocalDescription() {}
+  async setLocalDescription(description) {
+    this.localDescription = description;
+  }
   async setRemoteDescription() {
     if (FakePeer.connects) this.channel.open();
   }
