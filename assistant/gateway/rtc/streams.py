@@ -41,6 +41,11 @@ _LISTENING = ("sendrecv", "recvonly")
 SILENCE = b"\xf8\xff\xfe"
 """Opus: a 20 ms packet of nothing."""
 VOICE_CLOCK_HZ = 48_000
+MIN_VIDEO_KBPS = 50
+"""A picture now and then; browsers send smaller ones, and fewer."""
+LOSS_THAT_HURTS = 0.05
+"""Of speech, in a second: from there on a camera has to give way, whoever loses packets."""
+GIVE_WAY, TAKE_BACK = 0.6, 1.1
 _VIDEO_CODECS: dict[str, VideoCodec] = {"vp8": "VP8", "h264": "H264"}
 
 
@@ -73,7 +78,8 @@ class Streams:
         """There from the first packet of a camera on, which says its codec."""
         self.voice = Voice(secrets.randbits(31) | 1, secrets.token_hex(8))
         self._clock = clock
-        self._video_kbps = video_kbps
+        self._max_video_kbps = video_kbps
+        self._video_kbps = float(video_kbps)
         self._audio_type = None if audio is None else audio.payload_type
         section = offer.section("audio")
         self._may_speak = section is not None and section.direction in _LISTENING
@@ -164,8 +170,10 @@ class Streams:
     def reports(self, now: float) -> list[bytes]:
         """Return the RTCP that is due every second."""
         blocks = []
-        for source in self._sources.values():
+        for kind, source in self._sources.items():
             block = source.reception.report(now)
+            if kind == "audio":
+                self._share(block.fraction_lost / 256)
             blocks.append(
                 RtcpReceiverInfo(
                     ssrc=source.ssrc,
@@ -227,12 +235,18 @@ class Streams:
             round_trip_ms=None if round_trip_s is None else round_trip_s * 1000,
         )
 
+    def _share(self, loss: float) -> None:
+        """Let the camera have less while speech is lost, and more again when it is not."""
+        factor = GIVE_WAY if loss > LOSS_THAT_HURTS else TAKE_BACK
+        highest = max(MIN_VIDEO_KBPS, self._max_video_kbps)
+        self._video_kbps = min(highest, max(MIN_VIDEO_KBPS, self._video_kbps * factor))
+
     def _video_feedback(self) -> list[bytes]:
-        """Say how much a camera may send: speech goes first, and pictures are few."""
+        """Say how much a camera may send."""
         source = self._sources.get("video")
         if source is None:
             return []
-        bound = pack_remb_fci(self._video_kbps * 1000, [source.ssrc])
+        bound = pack_remb_fci(int(self._video_kbps * 1000), [source.ssrc])
         return [bytes(RtcpPsfbPacket(RTCP_PSFB_APP, self.voice.ssrc, 0, bound))]
 
     def _nack(self, source: _Source, missing: list[int]) -> bytes:

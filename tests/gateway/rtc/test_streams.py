@@ -14,7 +14,7 @@ from aiortc.rtp import (
     unpack_remb_fci,
 )
 
-from assistant.gateway.rtc.streams import SILENCE, Streams
+from assistant.gateway.rtc.streams import MIN_VIDEO_KBPS, SILENCE, Streams
 from assistant.wire.sdp import parse_offer
 from tests.wire.offers import CHROMIUM
 
@@ -97,6 +97,28 @@ def test_the_report_counts_what_came_and_says_how_much_a_camera_may_send() -> No
     bitrate, sources = unpack_remb_fci(parsed(bound, RtcpPsfbPacket).fci)
     assert bitrate == pytest.approx(500_000, rel=0.01)
     assert sources == [7]
+
+
+def test_a_camera_gives_way_while_speech_is_lost_and_comes_back_afterwards() -> None:
+    at = streams()
+    at.receive_rtp(rtp(VP8, 0, b"\x10\x01", ssrc=7), 0.0)
+    number = 0
+
+    def bound_after(seconds: int, step: int) -> float:
+        nonlocal number
+        bound = b""
+        for _ in range(seconds):
+            for _ in range(50):
+                at.receive_rtp(rtp(AUDIO, number), number * 0.02)
+                number += step
+            bound = at.reports(number * 0.02)[1]
+        bitrate, _ = unpack_remb_fci(parsed(bound, RtcpPsfbPacket).fci)
+        return bitrate / 1000
+
+    assert bound_after(3, step=1) == pytest.approx(500, rel=0.01)
+    assert bound_after(8, step=2) == pytest.approx(MIN_VIDEO_KBPS, rel=0.01)
+    assert 90 < bound_after(8, step=1) < 150
+    assert bound_after(30, step=1) == pytest.approx(500, rel=0.01)
 
 
 def test_a_report_of_the_sender_is_answered_with_when_it_came() -> None:
