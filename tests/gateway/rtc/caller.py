@@ -5,7 +5,8 @@ import json
 import time
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import soxr
@@ -81,6 +82,17 @@ class Caller:
         self.channel.on("close", self.is_closed.set)
         self.channel.on("message", self._receive)
         self.location = ""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
 
     async def offer(self) -> str:
         await self.peer.setLocalDescription(await self.peer.createOffer())

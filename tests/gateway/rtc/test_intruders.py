@@ -30,8 +30,7 @@ async def posted(caller: Caller, app: ASGIApp, offer: str) -> str:
 
 def test_what_third_parties_send_into_a_set_up_changes_nothing(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with place(tmp_path) as at:
-            caller = Caller()
+        async with place(tmp_path) as at, Caller() as caller:
             answer = await posted(caller, at.app, await caller.offer())
             targets = {(host, int(port)) for host, port in CANDIDATE.findall(answer)}
             stop = asyncio.Event()
@@ -65,8 +64,7 @@ def test_nothing_is_sent_to_where_an_offer_points(tmp_path: Path) -> None:
                 f"a=candidate:{n} 1 udp {2**31 - n} 127.0.0.1 {port} typ host\r\n"
                 for n in range(1, 20)
             )
-            async with place(tmp_path) as at:
-                caller = Caller()
+            async with place(tmp_path) as at, Caller() as caller:
                 offer = (await caller.offer()).replace("a=setup:", lines + "a=setup:", 1)
                 await caller.accept(await posted(caller, at.app, offer))
                 await caller.until("session.created")

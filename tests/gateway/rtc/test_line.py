@@ -34,8 +34,7 @@ async def is_free(at: Place) -> None:
 
 def test_a_question_typed_over_the_data_channel_is_answered_over_it(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with place(tmp_path) as at:
-            caller = Caller()
+        async with place(tmp_path) as at, Caller() as caller:
             await caller.call(at.app)
             created = await caller.until("session.created")
             assert created["session"]["id"].startswith("sess_")
@@ -52,8 +51,7 @@ def test_a_question_typed_over_the_data_channel_is_answered_over_it(tmp_path: Pa
 @pytest.mark.service
 def test_a_spoken_question_becomes_a_turn_and_is_answered(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with place(tmp_path) as at:
-            caller = Caller(Recording(speech_48k()))
+        async with place(tmp_path) as at, Caller(Recording(speech_48k())) as caller:
             await caller.call(at.app)
             await caller.until("input_audio_buffer.speech_started")
             await caller.until("input_audio_buffer.committed")
@@ -69,8 +67,7 @@ def test_a_spoken_question_becomes_a_turn_and_is_answered(tmp_path: Path) -> Non
 
 def test_sound_in_events_is_refused_while_there_is_a_track(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with place(tmp_path) as at:
-            caller = Caller(Recording(b""))
+        async with place(tmp_path) as at, Caller(Recording(b"")) as caller:
             await caller.call(at.app)
             caller.send("input_audio_buffer.append", audio="AAAA")
             error = await caller.until("error")
@@ -82,8 +79,7 @@ def test_sound_in_events_is_refused_while_there_is_a_track(tmp_path: Path) -> No
 
 def test_hanging_up_ends_the_call_and_tells_the_peer(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with place(tmp_path) as at:
-            caller = Caller()
+        async with place(tmp_path) as at, Caller() as caller:
             await caller.call(at.app)
             path = caller.location + "/hangup"
             async with Exchange(at.app, path, b"") as exchange:
@@ -99,8 +95,7 @@ def test_hanging_up_ends_the_call_and_tells_the_peer(tmp_path: Path) -> None:
 def test_a_peer_that_never_comes_is_given_up(tmp_path: Path) -> None:
     async def scenario() -> None:
         rtc = RtcConfig(setup_timeout_s=1.0, return_s=0.0)
-        async with place(tmp_path, rtc=rtc) as at:
-            caller = Caller()
+        async with place(tmp_path, rtc=rtc) as at, Caller() as caller:
             body = (await caller.offer()).encode()
             headers = {"content-type": "application/sdp"}
             async with Exchange(at.app, PATH, body, headers=headers) as posted:
@@ -117,8 +112,7 @@ def test_a_peer_that_never_comes_is_given_up(tmp_path: Path) -> None:
 def test_a_peer_that_vanishes_is_noticed_and_all_it_had_is_freed(tmp_path: Path) -> None:
     async def scenario() -> None:
         rtc = RtcConfig(vanished_s=1.0, return_s=0.0)
-        async with place(tmp_path, rtc=rtc) as at:
-            caller = Caller()
+        async with place(tmp_path, rtc=rtc) as at, Caller() as caller:
             await caller.call(at.app)
             caller.vanish()
             await is_free(at)
@@ -160,8 +154,7 @@ def test_a_client_that_comes_back_finds_its_session_and_what_it_missed(
 
 def test_a_call_outlives_neither_the_service_nor_its_drain(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with place(tmp_path) as at:
-            caller = Caller()
+        async with place(tmp_path) as at, Caller() as caller:
             await caller.call(at.app)
             await at.service.lines.close()
             assert at.service.calls == set()
