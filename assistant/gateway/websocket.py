@@ -49,10 +49,11 @@ async def realtime(websocket: WebSocket) -> None:
     subprotocol = access.SUBPROTOCOL if access.SUBPROTOCOL in offered else None
     await websocket.accept(subprotocol=subprotocol)
     takes_over = websocket.query_params.get("takeover") == "true"
-    call = found
-    if call is None:
+    if found is None:
         call = Call(service.config, service.engine, service.model_name)
         service.calls.add(call)
+    else:
+        call = found
     replaced = call.take_lead() if found is None or takes_over else None
 
     def greet() -> Outbox:
