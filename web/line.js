@@ -16,6 +16,7 @@ import { RealtimeSocket, addressOf, readyStatus } from "./websocket.js";
 /** A network that lets WebRTC through connects in a second, a bad one in some. */
 const SETUP_MS = 7000;
 const RETURN_MS = 4000;
+const SERVERS_MS = 2000;
 
 /** What a subprotocol may hold (RFC 9110, token): the key must fit the way back, too. */
 const TOKEN = /^[!#$%&'*+.^_`|~\w-]*$/;
@@ -34,6 +35,8 @@ export class Line extends EventTarget {
   #socket = null;
   /** @type {{microphone: MediaStreamTrack | null, camera: MediaStreamTrack | null}} */
   #tracks = { microphone: null, camera: null };
+  /** @type {RTCIceServer[] | null} */
+  #servers = null;
   #callId = "";
   #lastEventId = "";
   #isClosed = false;
@@ -86,12 +89,15 @@ export class Line extends EventTarget {
     this.dispatchEvent(new Event("open"));
   }
 
-  /** @returns {Promise<RTCIceServer[]>} */
+  /** @returns {Promise<RTCIceServer[]>} asked for once: who comes back is in a hurry */
   async #iceServers() {
+    if (this.#servers !== null) return this.#servers;
     const headers = this.#key ? { Authorization: `Bearer ${this.#key}` } : undefined;
     const url = new URL("v1/realtime/ice_servers", this.#base);
-    const response = await fetch(url, { headers }).catch(() => null);
-    return response?.ok ? (await response.json()).ice_servers : [];
+    const signal = AbortSignal.timeout(SERVERS_MS);
+    const response = await fetch(url, { headers, signal }).catch(() => null);
+    this.#servers = response?.ok ? (await response.json()).ice_servers : [];
+    return this.#servers ?? [];
   }
 
   /** @param {RealtimePeer} peer */
