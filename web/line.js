@@ -35,8 +35,10 @@ export class Line extends EventTarget {
   #socket = null;
   /** @type {{microphone: MediaStreamTrack | null, camera: MediaStreamTrack | null}} */
   #tracks = { microphone: null, camera: null };
-  /** @type {RTCIceServer[] | null} */
-  #servers = null;
+  /** @type {RTCIceServer[]} */
+  #servers = [];
+  /** Unix seconds. */
+  #serversUntil = 0;
   #callId = "";
   #lastEventId = "";
   #isClosed = false;
@@ -91,13 +93,17 @@ export class Line extends EventTarget {
 
   /** @returns {Promise<RTCIceServer[]>} asked for once: who comes back is in a hurry */
   async #iceServers() {
-    if (this.#servers !== null) return this.#servers;
+    if (Date.now() / 1000 < this.#serversUntil) return this.#servers;
     const headers = this.#key ? { Authorization: `Bearer ${this.#key}` } : undefined;
     const url = new URL("v1/realtime/ice_servers", this.#base);
     const signal = AbortSignal.timeout(SERVERS_MS);
     const response = await fetch(url, { headers, signal }).catch(() => null);
-    this.#servers = response?.ok ? (await response.json()).ice_servers : [];
-    return this.#servers ?? [];
+    if (response?.ok) {
+      const { ice_servers: servers, expires_at: expiresAt } = await response.json();
+      this.#servers = servers;
+      this.#serversUntil = expiresAt;
+    }
+    return this.#servers;
   }
 
   /** @param {RealtimePeer} peer */

@@ -99,7 +99,7 @@ beforeEach(() => {
     asked.push(`${options.method ?? "GET"} ${url.pathname}${url.search}`);
     if (url.pathname.endsWith("ready")) return { status: 200 };
     if (url.pathname.endsWith("ice_servers")) {
-      return { ok: true, json: async () => ({ ice_servers: [] }) };
+      return { ok: true, json: async () => ({ ice_servers: [], expires_at: 1e12 }) };
     }
     const headers = new Map([
       ["Location", "/v1/realtime/calls/rtc_1"],
