@@ -151,6 +151,26 @@ class LimitsConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RtcConfig:
+    """WebRTC: where its media comes in, and how long a connection may take or be silent."""
+
+    enabled: bool = True
+    max_calls: Annotated[int, Bounds(1, 10_000)] = 32
+    addresses: tuple[str, ...] = ()
+    announced_address: str = ""
+    min_port: Annotated[int, Bounds(0, 65535)] = 0
+    max_port: Annotated[int, Bounds(0, 65535)] = 0
+    setup_timeout_s: Annotated[float, Bounds(1, 120)] = 15.0
+    vanished_s: Annotated[float, Bounds(1, 60)] = 5.0
+    return_s: Annotated[float, Bounds(0, 600)] = 4.0
+    video_kbps: Annotated[int, Bounds(50, 10_000)] = 800
+    frames_per_s: Annotated[float, Bounds(0.1, 10)] = 2.0
+    stun_urls: tuple[str, ...] = ()
+    turn_urls: tuple[str, ...] = ()
+    turn_credential_s: Annotated[int, Bounds(60, 86_400)] = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogConfig:
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -168,18 +188,25 @@ class Config:
     reply: ReplyConfig = field(default_factory=ReplyConfig)
     transcripts: TranscriptsConfig = field(default_factory=TranscriptsConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
+    rtc: RtcConfig = field(default_factory=RtcConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
 
 SECTIONS: dict[str, type] = {f.name: f.default_factory for f in dataclasses.fields(Config)}  # type: ignore[misc]  # every field has a class as its factory
 
 API_KEYS_VARIABLE = "ASSISTANT_API_KEYS"
+TURN_SECRET_VARIABLE = "ASSISTANT_TURN_SECRET"
 
 
 def api_keys(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """Return the accepted bearer keys (comma-separated); none means: accept anyone."""
     value = environment.get(API_KEYS_VARIABLE, "")
     return tuple(key for key in (part.strip() for part in value.split(",")) if key)
+
+
+def turn_secret(environment: Mapping[str, str] = os.environ) -> str:
+    """Return what the TURN server and we share, "" for nothing."""
+    return environment.get(TURN_SECRET_VARIABLE, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +318,12 @@ def _check_together(config: Config) -> None:
         raise ConfigError(
             f"pairing.keep_prompt_images = {config.pairing.keep_prompt_images}, must not "
             f"exceed pairing.max_prompt_images = {config.pairing.max_prompt_images}"
+        )
+    rtc = config.rtc
+    if rtc.min_port > rtc.max_port or (rtc.min_port == 0) != (rtc.max_port == 0):
+        raise ConfigError(
+            f"rtc.min_port = {rtc.min_port} and rtc.max_port = {rtc.max_port}, must be a "
+            "range of ports, or both 0"
         )
     if config.reply.max_output_tokens >= config.engine.max_sequence_tokens:
         raise ConfigError(

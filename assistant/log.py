@@ -14,9 +14,10 @@ from typing import Any, TextIO
 HELD_LOGGERS = ("websockets", "uvicorn", "aiortc", "aioice", "httpx", "httpcore", "PIL")
 """Libraries whose DEBUG lines contain messages, media or candidate addresses."""
 
-_TARGET_LOGGERS = ("uvicorn.access", "uvicorn.error")
-"""They log whole request targets at INFO, so also a secret that somebody put in a query
-(uvicorn 0.54 calls its general logger, WebSocket handshakes included, "error")."""
+_TALKATIVE_LOGGERS = ("uvicorn.access", "uvicorn.error", "aioice")
+"""uvicorn logs whole request targets at INFO, so also a secret that somebody put in a query
+(0.54 calls its general logger, WebSocket handshakes included, "error"); aioice logs every
+connectivity check with the addresses of both sides."""
 
 
 class _OneLine(logging.Formatter):
@@ -48,7 +49,7 @@ def set_up(level: str, stream: TextIO | None = None) -> None:
     root.setLevel(level)
     for name in HELD_LOGGERS:
         logging.getLogger(name).setLevel(max(root.level, logging.INFO))
-    for name in _TARGET_LOGGERS:
+    for name in _TALKATIVE_LOGGERS:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
     logging.captureWarnings(True)
 

@@ -4,15 +4,17 @@
  * between them. Knows no page.
  *
  * Dispatches `conversation` after every change of it, `connection` (detail: Connection),
+ * `transport` (detail: Transport) when sound and pictures travel by another way,
  * `chunk` (detail: {pcm, isSent}) for every 20 ms heard, `frame` for every picture sent and
  * `fault` (detail: Fault) for what a person should know.
  */
 
 import { connectionFault, deviceFault } from "./faults.js";
 import { SentFrames } from "./frames.js";
+import { Line } from "./line.js";
 import { PcmRing, RATE_HZ, msOf, samplesOf, toBase64 } from "./pcm.js";
 import * as protocol from "./protocol.js";
-import { RealtimeSocket, addressOf, readyStatus } from "./websocket.js";
+import { readyStatus } from "./websocket.js";
 
 /**
  * @typedef {import("./faults.js").Fault} Fault
@@ -38,8 +40,8 @@ export class Call extends EventTarget {
   #base;
   #camera;
   #microphone;
-  /** @type {RealtimeSocket | null} */
-  #socket = null;
+  /** @type {Line | null} */
+  #line = null;
   #audio = new PcmRing(KEPT_S * RATE_HZ);
   /** Where the sound of this session begins in #audio; spans of a session count from here. */
   #sessionStart = 0;
@@ -73,7 +75,7 @@ export class Call extends EventTarget {
   }
 
   get isOpen() {
-    return this.#socket !== null;
+    return this.#line !== null;
   }
 
   get hasMicrophone() {
@@ -97,26 +99,30 @@ export class Call extends EventTarget {
    * Connect and stay connected until `close`. Cancelling is `close`.
    * @param {string} model
    * @param {string} key access key, "" for none
+   * @param {boolean} triesWebRtc whether the server takes calls by WebRTC
    * @throws {DOMException} the key has characters that no subprotocol can carry
    */
-  connect(model, key) {
-    const socket = new RealtimeSocket(addressOf(this.#base, model), key);
+  connect(model, key, triesWebRtc = false) {
+    const line = new Line(this.#base, model, key, triesWebRtc);
     let wasOpen = false;
-    socket.addEventListener("open", () => {
+    line.addEventListener("transport", (event) => {
+      this.#change("transport", /** @type {CustomEvent} */ (event).detail);
+    });
+    line.addEventListener("open", () => {
       wasOpen = true;
-      socket.send(protocol.sessionUpdate(this.isHandsFree));
+      line.send(protocol.sessionUpdate(this.isHandsFree));
       this.#change("connection", { state: "on" });
     });
-    socket.addEventListener("event", (event) => {
+    line.addEventListener("event", (event) => {
       this.#receive(/** @type {CustomEvent<protocol.Event>} */ (event).detail);
     });
-    socket.addEventListener("down", (event) => {
+    line.addEventListener("down", (event) => {
       const detail = /** @type {CustomEvent} */ (event).detail;
       this.#receiveDown({ ...detail, wasOpen });
       wasOpen = false;
     });
-    socket.open();
-    this.#socket = socket;
+    line.open();
+    this.#line = line;
     this.#change("connection", { state: "connecting" });
   }
 
@@ -125,11 +131,11 @@ export class Call extends EventTarget {
     this.#isReady = false;
     this.#heldFrom = null;
     this.#update(protocol.disconnect(this.conversation));
-    const socket = this.#socket;
+    const line = this.#line;
     const fault = connectionFault(down, await readyStatus(this.#base));
-    if (socket !== this.#socket) return;
+    if (line !== this.#line) return;
     if (down.retryInMs === null) this.close();
-    if (!socket?.isOpen) {
+    if (!line?.isOpen) {
       this.#change("connection", { state: down.retryInMs === null ? "off" : "down", fault });
     }
   }
@@ -137,10 +143,11 @@ export class Call extends EventTarget {
   /** @param {protocol.Event} event */
   #receive(event) {
     if (event.type === "session.created") {
-      this.#sessionStart = this.#audio.numWritten;
-      this.frames = new SentFrames();
       this.#isReady = true;
       this.#flush();
+      if (event.session?.id === this.conversation.sessionId) return; // by another way
+      this.#sessionStart = this.#audio.numWritten;
+      this.frames = new SentFrames();
     }
     if (event.type === "error" && event.error.code !== "response_cancel_not_active") {
       const { message, code } = event.error;
@@ -156,15 +163,28 @@ export class Call extends EventTarget {
   async listen(deviceId) {
     await this.#open("microphone", this.#microphone, deviceId);
     this.#microphone.mute(this.isMuted);
+    this.#carry();
   }
 
   /** @param {string} deviceId "" for the default one */
   async look(deviceId) {
     await this.#open("camera", this.#camera, deviceId);
+    this.#carry();
   }
+
+  /** Let tracks travel where there is a way for them; held back while nobody is to hear. */
+  #carry() {
+    const isHeard = this.isHandsFree || this.isHeld;
+    this.#line?.carry("microphone", isHeard ? this.#microphone.track : null);
+    this.#line?.carry("camera", this.#camera.track);
+  }
+
+  /** What the network does to our sound; null where nobody counts it. */
+  network = async () => this.#line?.network() ?? null;
 
   lookAway() {
     this.#camera.close();
+    this.#carry();
     this.#change("devices", null);
   }
 
@@ -202,7 +222,9 @@ export class Call extends EventTarget {
     const isSent = this.#isReady && (this.isHandsFree || this.#heldFrom !== null);
     if (isSent) {
       this.#audio.append(pcm);
-      this.#socket?.send(protocol.appendAudio(toBase64(new Uint8Array(pcm.buffer))));
+      if (!this.#line?.carriesTracks) {
+        this.#line?.send(protocol.appendAudio(toBase64(new Uint8Array(pcm.buffer))));
+      }
     }
     this.#change("chunk", { pcm, isSent });
   }
@@ -211,13 +233,15 @@ export class Call extends EventTarget {
   async #see({ jpeg, timestampMs }) {
     const audioMs = this.audioMs;
     const bytes = new Uint8Array(await jpeg.arrayBuffer());
-    if (!this.#isReady || !this.#socket) return;
-    if (this.#socket.numBufferedBytes > MAX_BACKLOG_BYTES) {
+    if (!this.#isReady || !this.#line) return;
+    // From a track the server takes its own pictures; ours only show what it saw.
+    const sessionMs = this.#line.sessionMs(timestampMs);
+    if (this.#line.numBufferedBytes > MAX_BACKLOG_BYTES) {
       this.numFramesDropped += 1;
       return;
     }
-    this.#socket.send(protocol.appendImage(toBase64(bytes), timestampMs));
-    this.frames.keep({ timestampMs, jpeg, audioMs });
+    if (sessionMs === null) this.#line.send(protocol.appendImage(toBase64(bytes), timestampMs));
+    this.frames.keep({ timestampMs, sessionMs, jpeg, audioMs });
     this.#change("frame", null);
   }
 
@@ -231,14 +255,16 @@ export class Call extends EventTarget {
   setHandsFree(isHandsFree) {
     this.isHandsFree = isHandsFree;
     this.#heldFrom = null;
-    if (this.#isReady) this.#socket?.send(protocol.sessionUpdate(isHandsFree));
+    this.#carry();
+    if (this.#isReady) this.#line?.send(protocol.sessionUpdate(isHandsFree));
   }
 
   startTalking() {
     if (!this.#isReady || this.isHandsFree || this.isHeld) return;
     this.interrupt();
-    this.#socket?.send(protocol.clearAudio());
+    this.#line?.send(protocol.clearAudio());
     this.#heldFrom = this.#audio.numWritten;
+    this.#carry();
   }
 
   /** @returns {boolean} false when it was held too briefly to say anything */
@@ -247,13 +273,14 @@ export class Call extends EventTarget {
     const startMs = msOf(this.#heldFrom - this.#sessionStart);
     const endMs = this.audioMs;
     this.#heldFrom = null;
+    this.#carry();
     if (endMs - startMs < MIN_HELD_MS) {
-      this.#socket?.send(protocol.clearAudio());
+      this.#line?.send(protocol.clearAudio());
       return false;
     }
     this.#update(protocol.hold(this.conversation, { startMs, endMs }));
-    this.#socket?.send(protocol.commitAudio());
-    this.#socket?.send(protocol.createResponse());
+    this.#line?.send(protocol.commitAudio());
+    this.#line?.send(protocol.createResponse());
     return true;
   }
 
@@ -274,17 +301,17 @@ export class Call extends EventTarget {
 
   #flush() {
     if (!this.#isReady) return;
-    for (const event of this.#unsent.splice(0)) this.#socket?.send(event);
+    for (const event of this.#unsent.splice(0)) this.#line?.send(event);
   }
 
   interrupt() {
-    if (protocol.isAnswering(this.conversation)) this.#socket?.send(protocol.cancelResponse());
+    if (protocol.isAnswering(this.conversation)) this.#line?.send(protocol.cancelResponse());
   }
 
   /** End the call; the conversation stays. */
   close() {
-    this.#socket?.close();
-    this.#socket = null;
+    this.#line?.close();
+    this.#line = null;
     this.#isReady = false;
     this.#heldFrom = null;
     this.#unsent = [];

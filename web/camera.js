@@ -72,6 +72,10 @@ export class Camera extends EventTarget {
     return this.#stream !== null;
   }
 
+  get track() {
+    return this.#stream?.getVideoTracks()[0] ?? null;
+  }
+
   get deviceId() {
     return this.#stream?.getVideoTracks()[0].getSettings().deviceId ?? "";
   }

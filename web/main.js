@@ -44,6 +44,7 @@ const photos = new Map();
 const turns = new TurnsView($("turns", HTMLElement), {
   sound: (span) => call.soundOf(span),
   frame: (timestampMs) => call.frames.find(timestampMs),
+  frameNear: (sessionMs) => call.frames.near(sessionMs),
   photo: (itemId) => photos.get(itemId) ?? null,
 });
 const voice = new ReadingVoice();
@@ -51,6 +52,7 @@ const ribbon = new Ribbon($("ribbon", HTMLCanvasElement), marks);
 
 let model = "phi-4-multimodal";
 let numFrames = 0;
+let takesWebRtc = false;
 
 function marks() {
   const speech = call.conversation.turns
@@ -76,7 +78,7 @@ async function start(withCamera) {
 function connect() {
   if (call.isOpen) return true;
   try {
-    call.connect(model, $("key", HTMLInputElement).value.trim());
+    call.connect(model, $("key", HTMLInputElement).value.trim(), takesWebRtc);
   } catch (error) {
     if (!(error instanceof DOMException)) throw error;
     toasts.show({
@@ -243,6 +245,26 @@ call.addEventListener("connection", (event) => {
   if (isOff) ribbon.clear();
 });
 
+call.addEventListener("transport", (event) => {
+  const { name, note } = /** @type {CustomEvent<import("./line.js").Transport>} */ (event).detail;
+  document.body.dataset.transport = name;
+  if (note) toasts.show({ title: "Connected by WebSocket", advice: note });
+  write($("tally-network", HTMLElement), name === "webrtc" ? "WebRTC" : "WebSocket");
+  $("tally-network", HTMLElement).title = note;
+});
+
+const NETWORK_EVERY_MS = 2000;
+setInterval(async () => {
+  if (!call.isOpen) return;
+  const network = await call.network();
+  if (network === null) return;
+  const { lossPercent, jitterMs, roundTripMs } = network;
+  write(
+    $("tally-network", HTMLElement),
+    `${spelled(roundTripMs)}, ±${jitterMs.toFixed(0)}, ${lossPercent.toFixed(1)} % lost`,
+  );
+}, NETWORK_EVERY_MS);
+
 call.addEventListener("fault", (event) => {
   toasts.show(/** @type {CustomEvent<import("./faults.js").Fault>} */ (event).detail);
 });
@@ -292,6 +314,7 @@ async function showModel() {
   if (!response?.ok) return;
   const health = await response.json();
   if (typeof health.model === "string") model = health.model;
+  takesWebRtc = health.webrtc === true;
   write($("model", HTMLElement), [health.model, health.device].filter(Boolean).join(" on "));
   $("model", HTMLElement).hidden = !health.model;
   $("notice", HTMLElement).hidden = !health.is_meaningless;

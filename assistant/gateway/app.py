@@ -13,7 +13,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from assistant.gateway import chat, endpoints
+from assistant.gateway import calls, chat, endpoints
 from assistant.gateway.cors import CrossOrigin
 from assistant.gateway.service import Service
 from assistant.gateway.websocket import realtime
@@ -66,6 +66,10 @@ def build(service: Service) -> ASGIApp:
             Route("/v1/models", endpoints.models),
             Route("/v1/models/{name:path}", endpoints.model),
             Route("/v1/realtime/client_secrets", endpoints.client_secret, methods=["POST"]),
+            Route("/v1/realtime/ice_servers", calls.servers),
+            Route(calls.PATH, calls.create, methods=["POST"]),
+            Route(calls.PATH + "/{call_id}", calls.hang_up, methods=["DELETE"]),
+            Route(calls.PATH + "/{call_id}/hangup", calls.hang_up, methods=["POST"]),
             Route("/v1/chat/completions", chat.completions, methods=["POST"]),
             WebSocketRoute("/v1/realtime", realtime),
             Route("/v1/{rest:path}", endpoints.unknown, methods=_METHODS),
@@ -95,6 +99,7 @@ async def _health(request: Request) -> JSONResponse:
             "device": None if ready is None else ready.device,
             "is_meaningless": None if ready is None else ready.is_meaningless,
             "engine": engine,
+            "webrtc": service.config.rtc.enabled,
             "sessions": len(service.calls),
             "requests": service.num_requests,
         }

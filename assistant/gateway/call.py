@@ -1,8 +1,11 @@
 """
 The driver of one session: bytes in, actions out, one timer.
 
-A Call owns no socket. Its transport (a WebSocket now) feeds it text and sends what its
-outbox holds; the engine client feeds it reports. Everything else is the Session's.
+A Call owns no socket. Its transports feed it text, sound and pictures and send what their
+outboxes hold; the engine client feeds it reports. Everything else is the Session's.
+
+One transport leads: when it ends, so does the call. Others may listen and speak beside it,
+and one of them may take the lead, which is how a client comes back over another network.
 """
 
 import asyncio
@@ -10,14 +13,17 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from assistant.config import Config
 from assistant.errors import MediaError
+from assistant.gateway.audience import Audience
 from assistant.gateway.engine_client import EngineClient
 from assistant.gateway.outbox import Outbox
 from assistant.gateway.senses import Senses
 from assistant.log import SessionLog
+from assistant.media.audio import Samples
+from assistant.media.frames import Frame
 from assistant.turns import input_items
 from assistant.turns.actions import Hang, ResetVad, Send, SetInputFormat, Tell
 from assistant.turns.session import Session
@@ -55,22 +61,76 @@ class Call:
         )
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None
-        self.outbox = Outbox(config.server.max_outbox_bytes)
+        self._lead: asyncio.Event | None = None
+        self.id = _new_id("rtc")
+        """Under which further connections find it; it cannot be guessed."""
+        self.audience = Audience(config.server.max_outbox_bytes)
         self.hang: Hang | None = None
-        """How the session wants its connection closed, once the outbox is empty."""
+        """How the session wants its connections closed, once their outboxes are empty."""
+        self.ended = asyncio.Event()
+        """Set when the session ends, from whichever side."""
+        self.look: Callable[[], Awaitable[None]] | None = None
+        """Set while there is a camera that has to be asked: brings what it shows now."""
+        self.is_heard_by_track = False
+        """True while the sound comes from a media track, and not in events."""
         self.log = SessionLog(logging.getLogger(__name__), self._session.id)
 
     @property
     def is_answering(self) -> bool:
         return self._session.is_answering
 
-    def open(self, settings: client.SessionPatch | None = None) -> None:
-        """Greet the client, with settings that were chosen for it, if any were."""
-        if settings is not None:
-            self._session.configure(settings)
+    @property
+    def is_hearing(self) -> bool:
+        """True while somebody is speaking."""
+        return self._session.is_hearing
+
+    def now(self) -> float:
+        """Return the session time."""
+        # Not the loop's time: uvloop reads that once per iteration, in milliseconds.
+        return time.monotonic() - self._opened
+
+    def open(self, *patches: client.SessionPatch | None) -> Outbox:
+        """
+        Greet the client, with settings that were chosen for it; return its outbox.
+
+        Raises:
+            EventRefused: A setting has no such value; the call must be dropped.
+        """
+        for patch in patches:
+            if patch is not None:
+                self._session.configure(patch)
+        outbox = self.audience.join()
         self._session.open()
         self._engine.subscribe(self)
         self._carry_out()
+        return outbox
+
+    def join(self, last_id: str = "") -> Outbox:
+        """
+        Greet one more connection; return its outbox.
+
+        Args:
+            last_id: Of the last event that this client received before, to go on from.
+        """
+        outbox = self.audience.join()
+        greeting = wire.SessionCreated(session=self._session.to_wire())
+        self.audience.tell(outbox, greeting)
+        if last_id:
+            self.audience.repeat(outbox, last_id)
+        return outbox
+
+    def take_lead(self) -> asyncio.Event:
+        """Let one connection lead; return what is set once another one does."""
+        if self._lead is not None:
+            self._lead.set()
+        self._lead = asyncio.Event()
+        self.is_heard_by_track = False
+        self.look = None
+        return self._lead
+
+    def hang_up(self) -> None:
+        """End the call for everybody, once what was said has left."""
+        self._hang(Hang(1000, "hung up"))
 
     def close(self) -> None:
         """Let go of everything; safe to call once, whatever happened before."""
@@ -82,34 +142,58 @@ class Call:
         finally:
             self._engine.unsubscribe(self)
             self._arm(None)
-            self.outbox.close()
+            self.audience.close()
+            self.ended.set()
 
     # --- from the client ----------------------------------------------------------------
 
-    async def receive_text(self, text: str) -> None:
+    async def receive_text(self, text: str, sender: Outbox) -> None:
         """Take one text frame. Cancelling may leave a long piece of sound half heard."""
         if self.hang is not None:
             return
         try:
             event = client.decode(text)
+            if isinstance(event, client.ResponseCreate) and self.look is not None:
+                await self.look()
             match event:
+                case client.InputAudioAppend() if self.is_heard_by_track:
+                    raise refusals.not_by_this_transport(
+                        event_type="input_audio_buffer.append"
+                    )
                 case client.InputAudioAppend():
                     await self._hear(event)
                 case client.InputImageAppend():
                     await self._see(event)
                 case client.ItemCreate() if len(text) > LARGE_ITEM_CHARS:
                     item = await asyncio.to_thread(self._session.read_item, event.item)
-                    self._session.add_item(item, event, self._now())
+                    self._session.add_item(item, event, self.now())
                 case _:
-                    self._session.receive_event(event, self._now())
+                    self._session.receive_event(event, self.now())
         except (EventRefused, MediaError) as error:
-            self._refuse(error, client.event_id_of(text))
+            self._refuse(error, client.event_id_of(text), sender)
         self._carry_out()
 
-    def receive_binary(self) -> None:
+    def receive_binary(self, sender: Outbox) -> None:
         """Take a binary frame: the protocol has none."""
-        self._refuse(refusals.binary_frame(), None)
+        self._refuse(refusals.binary_frame(), None, sender)
         self._carry_out()
+
+    def hear(self, samples: Samples) -> None:
+        """Take sound of a media track; what nobody commits in time is dropped."""
+        if self.hang is not None:
+            return
+        with self._contained():
+            self._judge(self._senses.listen(samples))
+
+    def see(self, picture: Frame, captured_s: float) -> None:
+        """Take a checked picture of a media track, captured at that session time."""
+        if self.hang is not None:
+            return
+        with self._contained():
+            with self._senses.looking_at(picture):
+                event = client.InputImageAppend(image=picture.data)
+                self._session.receive_event(event, captured_s)
+            self._carry_out()
 
     async def _hear(self, event: client.InputAudioAppend) -> None:
         limit = self._limits.audio_append_bytes
@@ -123,29 +207,33 @@ class Call:
         for start in range(0, len(event.audio), SLICE_BYTES):
             if start:
                 await asyncio.sleep(0)
-            heard = self._senses.hear(event.audio[start : start + SLICE_BYTES])
-            self._session.receive_audio(heard, self._now())
-            if self._session.detects_turns:
-                for probability in self._senses.probabilities():
-                    self._session.receive_probability(probability, self._now())
-                    self._carry_out()
+            self._judge(self._senses.hear(event.audio[start : start + SLICE_BYTES]))
+
+    def _judge(self, num_heard: int) -> None:
+        self._session.receive_audio(num_heard, self.now())
+        if self._session.detects_turns:
+            for probability in self._senses.probabilities():
+                self._session.receive_probability(probability, self.now())
+                self._carry_out()
 
     async def _see(self, event: client.InputImageAppend) -> None:
-        arrived = self._now()
+        arrived = self.now()
         input_items.checked_timestamp(event.timestamp_ms)  # before what costs more
         picture = await asyncio.to_thread(self._senses.look, event.image)
         with self._senses.looking_at(picture):
             self._session.receive_event(event, arrived)
 
-    def _refuse(self, error: EventRefused | MediaError, event_id: str | None) -> None:
+    def _refuse(
+        self, error: EventRefused | MediaError, event_id: str | None, sender: Outbox
+    ) -> None:
         param = error.param if isinstance(error, EventRefused) else None
         refusal = wire.error(error.code, str(error), param=param, event_id=event_id)
-        self.outbox.put(refusal)
+        self.audience.tell(sender, refusal)
 
     # --- from the engine ----------------------------------------------------------------
 
     def receive_report(self, report: link.Report) -> None:
-        now = self._now()
+        now = self.now()
         if isinstance(report, link.Token) and report.written_at:
             now = min(now, report.written_at - self._opened)
         with self._contained():
@@ -154,7 +242,7 @@ class Call:
 
     def receive_engine(self, ready: link.Ready | None) -> None:
         with self._contained():
-            self._session.receive_engine(ready, self._now())
+            self._session.receive_engine(ready, self.now())
             self._carry_out()
 
     # --- inside -------------------------------------------------------------------------
@@ -162,11 +250,7 @@ class Call:
     def left(self, timeline: Timeline) -> None:
         """The transport has sent visible text of that turn."""
         if timeline.first_byte is None:
-            timeline.first_byte = self._now()
-
-    def _now(self) -> float:
-        # Not the loop's time: uvloop reads that once per iteration, in milliseconds.
-        return time.monotonic() - self._opened
+            timeline.first_byte = self.now()
 
     @contextlib.contextmanager
     def _contained(self) -> Iterator[None]:
@@ -179,14 +263,15 @@ class Call:
 
     def _hang(self, hang: Hang) -> None:
         self.hang = hang
+        self.ended.set()
         self._arm(None)
-        self.outbox.close()
+        self.audience.close()
 
     def _carry_out(self) -> None:
         for action in self._session.actions():
             match action:
                 case Send():
-                    self.outbox.put(action.event, action.timeline)
+                    self.audience.put(action.event, action.timeline)
                     if isinstance(action.event, wire.ResponseDone):
                         self._log_turn(action.event.response, action.timeline)
                 case Tell():
@@ -209,12 +294,12 @@ class Call:
             self._timer = None
         self._due = due
         if due is not None:
-            self._timer = self._loop.call_later(due - self._now(), self._handle_timer)
+            self._timer = self._loop.call_later(due - self.now(), self._handle_timer)
 
     def _handle_timer(self) -> None:
         self._due = self._timer = None
         with self._contained():
-            self._session.handle_timer(self._now())
+            self._session.handle_timer(self.now())
             self._carry_out()
 
     def _log_turn(self, response: wire.Response, timeline: Timeline | None) -> None:

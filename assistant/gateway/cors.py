@@ -13,7 +13,7 @@ from assistant.config import ServerConfig
 from assistant.gateway import access
 from assistant.gateway.http import refusal
 
-METHODS = "GET, POST, OPTIONS"
+METHODS = "GET, POST, DELETE, OPTIONS"
 REQUEST_HEADERS = (
     "authorization",
     "content-type",
@@ -25,7 +25,7 @@ REQUEST_HEADERS = (
 )
 _CLIENT_HEADERS = "x-stainless-"
 """Stock clients tell their platform in headers of this family."""
-EXPOSED_HEADERS = "location, retry-after"
+EXPOSED_HEADERS = "location, retry-after, server-timing"
 MAX_AGE_S = 600
 
 

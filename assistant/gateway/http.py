@@ -23,9 +23,12 @@ _STATUS = {
     "invalid_api_key": 401,
     "origin_not_allowed": 403,
     "model_not_found": 404,
+    "call_not_found": 404,
     "unknown_url": 404,
+    "webrtc_disabled": 404,
     "request_timeout": 408,
     "request_too_large": 413,
+    "unsupported_media_type": 415,
     "rate_limit_exceeded": 429,
     "adapter_unavailable": 500,
     "generation_pending": 500,
@@ -35,8 +38,10 @@ _STATUS = {
     "sequence_exists": 500,
     "sequence_failed": 500,
     "unknown_sequence": 500,
+    "call_limit_reached": 503,
     "engine_gone": 503,
     "no_free_slot": 503,
+    "no_media_port": 503,
     "out_of_memory": 503,
     "server_overloaded": 503,
     "server_shutting_down": 503,
@@ -83,9 +88,18 @@ def guarded(endpoint: Endpoint) -> Endpoint:
 
     @wraps(endpoint)
     async def answer(request: Request) -> Response:
-        service: Service = request.app.state.service
+        check_access(request, request.app.state.service)
+        return await endpoint(request)
+
+    return refusing(answer)
+
+
+def refusing(endpoint: Endpoint) -> Endpoint:
+    """Make refusals of what is raised."""
+
+    @wraps(endpoint)
+    async def answer(request: Request) -> Response:
         try:
-            check_access(request, service)
             return await endpoint(request)
         except EventRefused as error:
             return refusal(error.code, error.message, error.param)

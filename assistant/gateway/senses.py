@@ -15,7 +15,7 @@ import numpy as np
 from assistant.config import Config
 from assistant.errors import MediaError
 from assistant.media import frames
-from assistant.media.audio import AudioFormat, AudioRing, InputDecoder
+from assistant.media.audio import AudioFormat, AudioRing, InputDecoder, Samples
 from assistant.media.frames import FrameStore
 from assistant.media.vad import open_vad
 from assistant.turns.clock import SAMPLE_RATE_HZ
@@ -63,7 +63,10 @@ class Senses:
 
     def hear(self, data: bytes) -> int:
         """Decode bytes into the ring; return how many samples at 16 kHz came out."""
-        samples = self._decoder.receive(data)
+        return self.listen(self._decoder.receive(data))
+
+    def listen(self, samples: Samples) -> int:
+        """Take float32 samples at 16 kHz into the ring; return how many they are."""
         self._ring.append(samples)
         return len(samples)
 

@@ -54,7 +54,13 @@ async def _serve(
 ) -> int:
     client = EngineClient()
     engine = EngineProcess(config.engine, client, config.log.level)
-    service = Service(config, client, configuration.api_keys(), _model_name(config))
+    service = Service(
+        config,
+        client,
+        configuration.api_keys(),
+        _model_name(config),
+        turn_secret=configuration.turn_secret(),
+    )
     server = _Server(_uvicorn_config(config, service), service)
     starting = asyncio.create_task(engine.start())
     serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -84,7 +90,10 @@ async def _serve(
         starting.cancel()
         if watching is not None:
             watching.cancel()
-        await serving
+        try:
+            await serving
+        finally:
+            await service.lines.close()
         await asyncio.gather(
             starting, *([watching] if watching else []), return_exceptions=True
         )

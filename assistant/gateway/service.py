@@ -1,5 +1,8 @@
 """What all connections of one gateway share."""
 
+import asyncio
+import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
 from assistant.config import Config
@@ -7,9 +10,39 @@ from assistant.gateway.call import Call
 from assistant.gateway.client_secrets import ClientSecrets
 from assistant.gateway.engine_client import EngineClient
 from assistant.turns.kept import Kept
+from assistant.wire.refusals import EventRefused
+
+log = logging.getLogger(__name__)
 
 KEEP_S = 60.0
 """How long a client may take for its next request; people read an answer first."""
+
+
+class Lines:
+    """Tasks that live longer than the requests which began them, until the service ends."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def start(self, line: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(line)
+        self._tasks.add(task)
+        task.add_done_callback(self._finish)
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a bug; a connection has ended", exc_info=error)
+
+    async def close(self) -> None:
+        """End all of them, each saying good-bye to its peer."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @dataclass(slots=True, eq=False)
@@ -20,6 +53,8 @@ class Service:
     """Accepted bearer keys; none means that anybody may connect."""
     model_name: str
     calls: set[Call] = field(default_factory=set)
+    turn_secret: str = ""
+    """Shared with the TURN server that clients are sent to."""
     num_requests: int = 0
     """Chat completions that are being read or answered."""
     secrets: ClientSecrets = field(init=False)
@@ -28,8 +63,25 @@ class Service:
     is_draining: bool = False
     """True once shutdown began: running answers end, nobody new comes in."""
 
+    lines: Lines = field(init=False)
+    """WebRTC connections, which no request of the server keeps."""
+
     def __post_init__(self) -> None:
         self.secrets = ClientSecrets(self.config.server.max_client_secrets)
+        self.lines = Lines()
+
+    def find(self, call_id: str) -> Call:
+        """Return an open call; raises EventRefused when there is no such call."""
+        for call in self.calls:
+            if call.id == call_id:
+                return call
+        raise EventRefused("call_not_found", "There is no such call.", "call_id")
+
+    def end(self, call: Call) -> None:
+        """Let a call go with all it holds. Safe to call again."""
+        if call in self.calls:
+            self.calls.discard(call)
+            call.close()
 
     @property
     def model_names(self) -> frozenset[str]:

@@ -2,23 +2,25 @@
 ``/v1/realtime``: a call whose events travel as text frames of one WebSocket.
 
 Two tasks per connection, in one group: one reads, one sends. The first to end ends the
-call, and everything the call owned is free when the group is left.
+call, and everything the call owned is free when the group is left. With ``?call_id=`` the
+connection joins a call that is there already, beside the one that leads it; with
+``takeover=true`` it leads from then on.
 """
 
 import asyncio
 import logging
-import time
+from collections.abc import Callable
 
-from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from assistant.gateway import access
+from assistant.gateway import access, admission, http
 from assistant.gateway.call import Call
 from assistant.gateway.client_secrets import Secret
 from assistant.gateway.connection import aborter
-from assistant.gateway.http import refusal
+from assistant.gateway.outbox import Outbox
 from assistant.gateway.service import Service
 from assistant.wire.client_events import SessionPatch
+from assistant.wire.refusals import EventRefused
 
 log = logging.getLogger(__name__)
 
@@ -37,28 +39,64 @@ class _Ended(Exception):
 async def realtime(websocket: WebSocket) -> None:
     """Serve one connection until either side ends it."""
     service: Service = websocket.app.state.service
-    secret = service.secrets.find(access.presented_key(websocket.headers), time.time())
-    refused = _refusal(websocket, service, secret)
-    if refused is not None:
+    call_id = websocket.query_params.get("call_id")
+    try:
+        secret = admission.admit(websocket.headers, service, is_new=call_id is None)
+        found = None if call_id is None else service.find(call_id)
+    except EventRefused as error:
+        refused = http.refusal(error.code, error.message)
         await websocket.send_denial_response(refused)
         return
     offered = access.offered_subprotocols(websocket.headers)
     subprotocol = access.SUBPROTOCOL if access.SUBPROTOCOL in offered else None
     await websocket.accept(subprotocol=subprotocol)
-    call = Call(service.config, service.engine, service.model_name)
-    service.calls.add(call)
+    takes_over = websocket.query_params.get("takeover") == "true"
+    if found is None:
+        call = Call(service.config, service.engine, service.model_name)
+        service.calls.add(call)
+    else:
+        call = found
+    replaced = call.take_lead() if found is None or takes_over else None
+
+    def greet() -> Outbox:
+        if found is None:
+            return call.open(_settings(websocket, secret))
+        return call.join(websocket.query_params.get("last_event_id", ""))
+
+    await _serve(websocket, service, call, replaced, greet)
+
+
+async def _serve(
+    websocket: WebSocket,
+    service: Service,
+    call: Call,
+    replaced: asyncio.Event | None,
+    greet: Callable[[], Outbox],
+) -> None:
+    """
+    Carry one connection's events until either side ends it.
+
+    Args:
+        replaced: None for a connection that does not lead the call.
+    """
     code, reason = 1011, ""
+    outbox: Outbox | None = None
     try:
-        call.open(_settings(websocket, secret))
+        outbox = greet()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_read(websocket, call))
-            tasks.create_task(_send(websocket, call, service.config.server.send_deadline_s))
+            tasks.create_task(_read(websocket, call, outbox))
+            deadline_s = service.config.server.send_deadline_s
+            tasks.create_task(_send(websocket, call, outbox, deadline_s))
+            if replaced is not None:
+                tasks.create_task(_give_way(replaced))
     except* _Ended as ended:
         code, reason = _close_code(ended)
     finally:
-        service.calls.discard(call)
+        if outbox is not None:
+            call.audience.leave(outbox)
         try:
-            call.close()
+            if replaced is not None and not replaced.is_set():
+                service.end(call)
         finally:
             await _close(websocket, code, reason)
 
@@ -72,41 +110,31 @@ def _settings(websocket: WebSocket, secret: Secret | None) -> SessionPatch | Non
     return None
 
 
-def _refusal(
-    websocket: WebSocket, service: Service, secret: Secret | None
-) -> JSONResponse | None:
-    server = service.config.server
-    if not access.is_allowed_origin(websocket.headers, server.allowed_origins, server.host):
-        return refusal("origin_not_allowed", "This origin may not connect.")
-    key = access.presented_key(websocket.headers)
-    if secret is None and not access.is_authorised(key, service.keys):
-        return refusal("invalid_api_key", "The API key is not valid.")
-    if service.is_draining:
-        return refusal("server_shutting_down", "The server is shutting down.")
-    if len(service.calls) >= server.max_sessions:
-        message = f"{server.max_sessions} sessions are open, the bound."
-        return refusal("session_limit_reached", message)
-    return None
+async def _give_way(replaced: asyncio.Event) -> None:
+    await replaced.wait()
+    raise _Ended(1000, "another connection has taken over")
 
 
-async def _read(websocket: WebSocket, call: Call) -> None:
+async def _read(websocket: WebSocket, call: Call, outbox: Outbox) -> None:
     while True:
         # A client that does not read what it asked for is not read either.
-        await call.outbox.room()
+        await outbox.room()
         message = await websocket.receive()
         if message["type"] == "websocket.disconnect":
             raise _Ended(None)
         text = message.get("text")
         if text is None:
-            call.receive_binary()
+            call.receive_binary(outbox)
         else:
-            await call.receive_text(text)
+            await call.receive_text(text, outbox)
         # uvicorn reads many small messages at once; the other calls get their turn.
         await asyncio.sleep(0)
 
 
-async def _send(websocket: WebSocket, call: Call, deadline_s: float) -> None:
-    while (outgoing := await call.outbox.get()) is not None:
+async def _send(
+    websocket: WebSocket, call: Call, outbox: Outbox, deadline_s: float
+) -> None:
+    while (outgoing := await outbox.get()) is not None:
         try:
             async with asyncio.timeout(deadline_s):
                 await websocket.send_text(outgoing.text)

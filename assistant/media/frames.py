@@ -23,6 +23,8 @@ from assistant.turns.pairing import FrameMeta
 
 Grey = npt.NDArray[np.uint8]
 """uint8 [H, W], luminance."""
+Rgb = npt.NDArray[np.uint8]
+"""uint8 [H, W, 3]."""
 
 THUMBNAIL_SIDE = 32
 _SHARPNESS_SIDE = 320
@@ -30,6 +32,8 @@ _SHARPNESS_SIDE = 320
 _NOISE_VARIANCE = (2 / 255) ** 2
 """Added to a picture's variance, so that the noise of a blank wall is not sharpness."""
 _MAX_RING_BYTES = 32 * 2**20
+_QUALITY = 90
+"""Of JPEGs made here: what a camera's encoder left is hardly touched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,22 @@ def check_frame(data: bytes, limits: LimitsConfig) -> Frame:
         )
     grey = _decode_grey(data, longer)
     return Frame(data, header, _sharpness(grey), _thumbnail(grey))
+
+
+def frame_of_pixels(rgb: Rgb) -> Frame:
+    """
+    Make a picture of decoded pixels: a JPEG, and what is measured of it.
+
+    Takes 2 ms for 640x480; nothing is decoded, and the pixels are trusted.
+    """
+    done, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
+    )
+    assert done
+    grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+    height, width = grey.shape
+    header = ImageHeader("jpeg", width, height)
+    return Frame(data.tobytes(), header, _sharpness(grey), _thumbnail(grey))
 
 
 def novelty(a: Grey, b: Grey) -> float:

@@ -107,11 +107,18 @@ class Session:
         """True when speech probabilities are wanted."""
         return self.settings.turn_detection is not None
 
+    @property
+    def is_hearing(self) -> bool:
+        return self._listener.utterance is not None
+
+    def to_wire(self) -> dict[str, Any]:
+        return self.settings.to_wire(self.id, self._expires_at)
+
     # --- what happened ------------------------------------------------------------------
 
     def open(self) -> None:
         """The connection is there."""
-        self._send(wire.SessionCreated(session=self._session_object()))
+        self._send(wire.SessionCreated(session=self.to_wire()))
 
     def close(self) -> None:
         """The connection is gone."""
@@ -171,7 +178,7 @@ class Session:
         match event:
             case client.SessionUpdate():
                 self.configure(event.session)
-                self._send(wire.SessionUpdated(session=self._session_object()))
+                self._send(wire.SessionUpdated(session=self.to_wire()))
             case client.InputAudioCommit():
                 item_id = self._buffer.utterance_id or self._new_id("item")
                 self._commit(self._listener.end_by_client(item_id), now)
@@ -339,9 +346,6 @@ class Session:
     def _announce(self, item: Item, previous: str | None) -> None:
         self._send(wire.ItemAdded(previous_item_id=previous, item=item.to_wire()))
         self._send(wire.ItemDone(previous_item_id=previous, item=item.to_wire()))
-
-    def _session_object(self) -> dict[str, Any]:
-        return self.settings.to_wire(self.id, self._expires_at)
 
     def _send(self, event: wire.ServerEvent) -> None:
         self._actions.append(Send(event))

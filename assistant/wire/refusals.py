@@ -143,3 +143,12 @@ def unknown_item(verb: str, item_id: str, param: str = "item_id") -> EventRefuse
 
 def not_truncatable() -> EventRefused:
     return EventRefused(None, "Only model output audio messages can be truncated")
+
+
+def not_by_this_transport(event_type: str) -> EventRefused:
+    """Our own code: the live service says nothing of it."""
+    return EventRefused(
+        "invalid_event_for_transport",
+        f"'{event_type}' is not taken while the sound comes from a media track.",
+        "type",
+    )

@@ -21,6 +21,7 @@ class Exchange:
         *,
         method: str = "POST",
         headers: dict[str, str] | None = None,
+        query: str = "",
         is_whole: bool = True,
     ) -> None:
         self._app = app
@@ -34,7 +35,7 @@ class Exchange:
             "method": method,
             "path": path,
             "raw_path": path.encode(),
-            "query_string": b"",
+            "query_string": query.encode(),
             "headers": [
                 (name.lower().encode(), value.encode())
                 for name, value in (headers or {}).items()

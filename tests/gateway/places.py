@@ -5,7 +5,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from assistant.config import Config, EngineConfig, LimitsConfig, ServerConfig
+from assistant.config import (
+    Config,
+    EngineConfig,
+    LimitsConfig,
+    RtcConfig,
+    ServerConfig,
+    VadConfig,
+)
 from assistant.gateway import app
 from assistant.gateway.engine_client import EngineClient
 from assistant.gateway.service import Service
@@ -47,19 +54,24 @@ async def place(
     keys: tuple[str, ...] = (),
     engine: EngineConfig | None = None,
     limits: LimitsConfig | None = None,
+    rtc: RtcConfig | None = None,
     **server: Any,
 ) -> AsyncIterator[Place]:
     config = Config(
         server=ServerConfig(**{"kept_completions": 0, **server}),
         engine=engine or EngineConfig(),
         limits=limits or LimitsConfig(),
+        rtc=rtc or RtcConfig(),
+        vad=VadConfig(engine="webrtc"),  # no network is loaded
     )
     async with FakeEngine(folder / "engine.sock") as fake:
         client = EngineClient()
         await client.connect(fake.path, 5)
+        service = Service(config, client, keys, "fake")
         try:
-            yield Place(fake, Service(config, client, keys, "fake"))
+            yield Place(fake, service)
         finally:
+            await service.lines.close()
             client.disconnect()
 
 

@@ -34,18 +34,19 @@ class Line:
 
     def __init__(self, engine: EngineClient, config: Config = CONFIG) -> None:
         self.call = Call(config, engine, "fake")
+        self.outbox = self.call.audience.join()
         self.events: list[dict[str, Any]] = []
 
     async def send(self, kind: str, **keys: Any) -> None:
-        await self.call.receive_text(json.dumps({"type": kind, **keys}))
+        await self.call.receive_text(json.dumps({"type": kind, **keys}), self.outbox)
 
     async def ask(self) -> None:
-        await self.call.receive_text(json.dumps(QUESTION))
+        await self.call.receive_text(json.dumps(QUESTION), self.outbox)
         await self.send("response.create")
 
     async def until(self, kind: str) -> dict[str, Any]:
         while True:
-            outgoing = await self.call.outbox.get()
+            outgoing = await self.outbox.get()
             assert outgoing is not None, f"closed before {kind}"
             self.events.append(json.loads(outgoing.text))
             if self.events[-1]["type"] == kind:
@@ -54,7 +55,7 @@ class Line:
     async def rest(self) -> list[str]:
         """Read to the end; return the types."""
         types = []
-        while (outgoing := await self.call.outbox.get()) is not None:
+        while (outgoing := await self.outbox.get()) is not None:
             types.append(json.loads(outgoing.text)["type"])
         return types
 
@@ -207,10 +208,10 @@ def test_an_event_that_is_refused_is_named_and_the_session_goes_on(
     async def scenario() -> None:
         line = Line(EngineClient())
         line.call.open()
-        await line.call.receive_text(json.dumps({"event_id": "mine", **event}))
+        await line.call.receive_text(json.dumps({"event_id": "mine", **event}), line.outbox)
         error = await line.until("error")
         assert (error["error"]["code"], error["error"]["event_id"]) == (code, "mine")
-        line.call.receive_binary()
+        line.call.receive_binary(line.outbox)
         assert (await line.until("error"))["error"]["code"] == "invalid_event"
         await line.send("session.update", session={"type": "realtime"})
         await line.until("session.updated")

@@ -2,7 +2,7 @@ import asyncio
 import json
 from typing import Any
 
-from assistant.gateway.outbox import Outbox, Outgoing
+from assistant.gateway.outbox import Entry, Outbox, Outgoing
 from assistant.turns.timeline import Timeline
 from assistant.wire import server_events as wire
 
@@ -46,18 +46,17 @@ def fields(outgoing: Outgoing) -> dict[str, Any]:
     return loaded
 
 
-def test_events_leave_in_order_with_ids_that_count() -> None:
+def entry(event: wire.ServerEvent, timeline: Timeline | None = None) -> Entry:
+    return Entry(1, event, timeline)
+
+
+def test_events_leave_in_order() -> None:
     async def scenario() -> None:
         outbox = Outbox(BOUND)
         for word in ("a", "b", "c"):
-            outbox.put(delta(word))
+            outbox.put(entry(delta(word)))
         sent = [fields(outgoing) for outgoing in await drain(outbox)]
         assert [event["delta"] for event in sent] == ["a", "b", "c"]
-        assert [event["event_id"] for event in sent] == [
-            "event_000001",
-            "event_000002",
-            "event_000003",
-        ]
 
     asyncio.run(scenario())
 
@@ -69,7 +68,7 @@ def test_get_waits_for_an_event_and_a_cancelled_get_loses_none() -> None:
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.wait({waiting})
-        outbox.put(delta("a"))
+        outbox.put(entry(delta("a")))
         (only,) = await drain(outbox)
         assert fields(only)["delta"] == "a"
 
@@ -79,8 +78,8 @@ def test_get_waits_for_an_event_and_a_cancelled_get_loses_none() -> None:
 def test_there_is_room_again_once_the_queue_is_within_its_bound() -> None:
     async def scenario() -> None:
         outbox = Outbox(BOUND)
-        outbox.put(error("x" * BOUND))
-        outbox.put(error())
+        outbox.put(entry(error("x" * BOUND)))
+        outbox.put(entry(error()))
         room = asyncio.create_task(outbox.room())
         await asyncio.sleep(0)
         assert not room.done()
@@ -94,13 +93,13 @@ def test_there_is_room_again_once_the_queue_is_within_its_bound() -> None:
 def test_a_closed_queue_gives_what_it_holds_and_takes_nothing_more() -> None:
     async def scenario() -> None:
         outbox = Outbox(BOUND)
-        outbox.put(error("x" * BOUND))
+        outbox.put(entry(error("x" * BOUND)))
         room = asyncio.create_task(outbox.room())
         await asyncio.sleep(0)
         outbox.close()
         await room  # who waits for room is let go
         for _ in range(100):
-            outbox.put(error("y" * BOUND))
+            outbox.put(entry(error("y" * BOUND)))
         assert len(await drain(outbox)) == 1
 
     asyncio.run(scenario())
@@ -110,9 +109,9 @@ def test_only_visible_text_carries_the_timeline_to_be_marked() -> None:
     async def scenario() -> None:
         timeline = Timeline()
         outbox = Outbox(BOUND)
-        outbox.put(delta("a"), timeline)
-        outbox.put(error(), timeline)
-        outbox.put(done(), timeline)
+        outbox.put(entry(delta("a"), timeline))
+        outbox.put(entry(error(), timeline))
+        outbox.put(entry(done(), timeline))
         assert [outgoing.timeline for outgoing in await drain(outbox)] == [
             timeline,
             None,
@@ -122,12 +121,25 @@ def test_only_visible_text_carries_the_timeline_to_be_marked() -> None:
     asyncio.run(scenario())
 
 
+def test_an_event_for_several_queues_is_encoded_once() -> None:
+    async def scenario() -> None:
+        shared = entry(done(), Timeline(done=3.0))
+        first, second = Outbox(BOUND), Outbox(BOUND)
+        first.put(shared)
+        second.put(shared)
+        (one,), (other,) = await drain(first), await drain(second)
+        assert one.text == other.text
+        assert shared.outgoing().text == one.text
+
+    asyncio.run(scenario())
+
+
 def test_the_end_of_a_response_says_when_its_first_text_left() -> None:
     async def scenario() -> None:
         timeline = Timeline(done=3.0)
         outbox = Outbox(BOUND)
-        outbox.put(delta("a"), timeline)
-        outbox.put(done(), timeline)
+        outbox.put(entry(delta("a"), timeline))
+        outbox.put(entry(done(), timeline))
         first = await outbox.get()
         assert first is not None
         assert first.timeline is timeline

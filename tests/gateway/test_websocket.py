@@ -207,6 +207,7 @@ class FakeSocket:
             "headers": headers,
             "extensions": extensions,
             "path": PATH,
+            "query_string": b"",
         }
 
     async def _receive(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import pytest
 
 from assistant.config import LimitsConfig
 from assistant.errors import MediaError
-from assistant.media.frames import Frame, FrameStore, check_frame, novelty
+from assistant.media.frames import Frame, FrameStore, check_frame, frame_of_pixels, novelty
 from assistant.media.image_header import ImageHeader
 from tests.media.pictures import SAMPLES, encoded, picture, png
 
@@ -176,3 +176,12 @@ def test_clearing_is_not_dropping_and_ids_go_on() -> None:
     store.clear()
     assert (len(store), store.num_bytes, store.num_dropped) == (0, 0, 0)
     assert store.add(stored(5), 0.0).id == 2
+
+
+def test_decoded_pixels_become_the_frame_that_their_jpeg_would_be() -> None:
+    rgb = cv2.cvtColor(picture(640, 480), cv2.COLOR_BGR2RGB)
+    made = frame_of_pixels(np.asarray(rgb, np.uint8))
+    checked = check_frame(made.data, LimitsConfig())
+    assert made.header == checked.header == ImageHeader("jpeg", 640, 480)
+    assert made.sharpness == pytest.approx(checked.sharpness, rel=0.2)
+    assert novelty(made.thumbnail, checked.thumbnail) < 0.01

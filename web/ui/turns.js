@@ -12,6 +12,7 @@ import { strip } from "./strip.js";
  * @typedef {object} Sources what a turn shows and the protocol does not carry
  * @property {(span: import("../protocol.js").Span) => Int16Array} sound
  * @property {(timestampMs: number) => import("../frames.js").SentFrame | null} frame
+ * @property {(sessionMs: number) => import("../frames.js").SentFrame | null} frameNear
  * @property {(itemId: string) => string | null} photo a URL
  */
 
@@ -222,8 +223,10 @@ class TurnView {
   }
 
   /** @param {Frame} frame */
-  #sent({ timestamp_ms }) {
-    return timestamp_ms === null ? null : this.#sources.frame(timestamp_ms);
+  #sent({ timestamp_ms, captured_ms }) {
+    return timestamp_ms === null
+      ? this.#sources.frameNear(captured_ms)
+      : this.#sources.frame(timestamp_ms);
   }
 }
 
