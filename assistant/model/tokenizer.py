@@ -147,7 +147,7 @@ class Tokenizer:
         if token in self._added:
             return content.encode() if token in self._spoken else b""
         try:
-            # A quarter of the time of a lookup for each character, 200,000 times.
+            # Faster than a lookup for each character, and done 200,000 times.
             return content.translate(_SPELLING).encode("latin-1")
         except (
             UnicodeEncodeError

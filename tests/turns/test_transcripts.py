@@ -57,7 +57,7 @@ def test_the_transcript_of_a_turn_comes_behind_its_answer_with_deltas_and_usage(
     item = bench.events(wire.Committed)[0].item_id
     deltas = bench.events(wire.TranscriptDelta)
     assert [delta.delta for delta in deltas] == ["turn ", "it on"]
-    assert {event.item_id for event in [*deltas, completed]} == {item}
+    assert {delta.item_id for delta in deltas} | {completed.item_id} == {item}
     assert completed.transcript == "turn it on"
     assert completed.usage.total_tokens == 10 + 2
     details = completed.usage.input_token_details
