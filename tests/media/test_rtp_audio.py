@@ -170,7 +170,7 @@ def test_a_pause_that_ends_sooner_than_thought_does_not_shift_what_follows() -> 
     hear(audio, talk[:6])
     filled = frames(audio.due(talk[10].sent_s + 0.05))  # silence up to packet 10
     assert filled == [0] * 5
-    heard = hear(audio, [replace(p, sent_s=p.sent_s + 0.14) for p in talk[6:]])
+    heard = hear(audio, [replace(p, sent_s=p.sent_s + 0.13) for p in talk[6:]])
     assert heard == list(range(11, 20))
     assert audio.stats().late == 5
 
