@@ -118,6 +118,20 @@ def test_the_wait_grows_to_what_late_packets_took_and_shrinks_when_none_come() -
     assert net.jitter.wait_s == MIN_WAIT_S
 
 
+def test_what_was_learnt_long_ago_no_longer_counts() -> None:
+    net = network()
+    for number in range(0, 40, 2):
+        net.receive(number, number * PACKET_S)
+        if number >= 6:
+            net.receive(number - 5, number * PACKET_S + 0.01)
+    assert net.jitter.wait_s > 2 * MIN_WAIT_S
+    net.due(2.0)
+    for number in range(39, 100):
+        net.receive(number, number * PACKET_S + 30.0)
+    net.receive(102, 34.0)
+    assert net.jitter.wake_at() == 34.0 + MIN_WAIT_S
+
+
 def test_packets_that_can_only_come_too_late_are_no_reason_to_wait() -> None:
     net = network(max_wait_s=0.1)
     for number in range(0, 200, 2):
