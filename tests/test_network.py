@@ -5,6 +5,7 @@ from dataclasses import asdict
 from itertools import pairwise
 from random import Random
 
+import msgspec
 import pytest
 
 from tests.network import (
@@ -12,7 +13,6 @@ from tests.network import (
     ImpairedNetwork,
     Profile,
     Way,
-    _profile,
     damaged,
     why_not,
     with_ports_shifted,
@@ -117,7 +117,8 @@ def test_another_nat_shows_another_port_and_answers_find_back() -> None:
 
 def test_profiles_survive_the_way_to_the_process_that_carries() -> None:
     for profile in PROFILES.values():
-        assert _profile(json.loads(json.dumps(asdict(profile)))) == profile
+        carried = json.loads(json.dumps(asdict(profile)))
+        assert msgspec.convert(carried, Profile) == profile
 
 
 ECHO = """
