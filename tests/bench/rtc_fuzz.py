@@ -125,7 +125,7 @@ TARGETS: dict[str, Callable[[Random], Iterator[None]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="damaged packets against the receivers of a call")
+    parser = argparse.ArgumentParser(description="damaged packets and what they do")
     parser.add_argument("--mutations", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()

@@ -30,6 +30,8 @@ PROFILES_SHOWN = (
     *("clean", "loss1", "loss5", "loss10", "loss20", "loss10jitter60", "loss10rtt80"),
     *("wifi", "lte", "3g", "car"),
 )
+SETTLED_S = 0.2
+"""After the last packet; what is held is heard by then, and no silence is added yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class _Call:
             self._at(packet.sent_s, "sent", place.to_bytes(4, "big"))
 
     def run(self) -> None:
+        at_s = 0.0
         while self._events:
             at_s, _, kind, data = heapq.heappop(self._events)
             while (wake_s := self.receiver.wake_at()) is not None and wake_s < at_s:
@@ -96,6 +99,10 @@ class _Call:
                 self._down.num_queued -= 1
                 for at in range(40, len(data), 4):
                     self._at(at_s, "sent", data[at : at + 4])
+
+        wake_s = self.receiver.wake_at()
+        if wake_s is not None and wake_s < at_s + SETTLED_S:
+            self._hear(wake_s)
 
     def _arrive(self, packet: RtpPacket, now: float) -> None:
         number, timestamp = packet.sequence, packet.timestamp

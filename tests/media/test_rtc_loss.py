@@ -9,8 +9,8 @@ from tests.media.counting_opus import CountingDecoder, payload
 from tests.media.rtp_streams import audio_packets
 from tests.network import PROFILES
 
-PACKETS = audio_packets([payload(number) for number in range(1500)])
-"""Half a minute; every packet carries the one before it."""
+PACKETS = audio_packets([payload(number) for number in range(1000)])
+"""20 s; every packet carries the one before it."""
 
 
 def through(profile: str, *, asks_again: bool = False) -> Outcome:
