@@ -50,7 +50,12 @@ def test_interlaced_pictures_are_twice_as_high() -> None:
 
 
 def test_profiles_that_say_more_of_colour_are_read_past_it() -> None:
-    lists = [(1, 1), (1, 1), *[0] * 16, *[(0, 1)] * 7]  # one scaling list, flat
+    lists: list[int | tuple[int, int]] = [
+        (1, 1),
+        (1, 1),
+        *[0] * 16,
+        *[(0, 1)] * 7,
+    ]  # one scaling list, flat
     high = b"\x67" + bits(
         *((100, 8), (0, 8), (31, 8), 0, 1, 0, 0, (0, 1)),
         *lists,
