@@ -117,6 +117,11 @@ def test_a_unit_that_travels_in_pieces_is_put_together() -> None:
     assert all(one is not None and one.is_key for one in fragments)
 
 
+def test_a_frame_that_begins_in_the_middle_of_a_unit_says_nothing() -> None:
+    assert list(h264.units(b"abc")) == list(h264.units(b"")) == []
+    assert (h264.is_key(b"abc"), h264.size(b"abc")) == (False, None)
+
+
 def test_a_packet_that_only_fills_bandwidth_has_no_data() -> None:
     assert h264.depacketise(b"") == Fragment(b"", starts=False, is_key=False)
 
