@@ -28,10 +28,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Self
+
+import msgspec
 
 PROJECT = Path(__file__).parent.parent
 TUN = Path("/dev/net/tun")
@@ -324,7 +326,7 @@ class _Carrier:
         for way, fields in zip(
             self._ways.values(), order.get("profiles", []), strict=False
         ):
-            way.profile = _profile(fields)
+            way.profile = msgspec.convert(fields, Profile)
         self._shift = order.get("shift", self._shift)
         answer = {name: asdict(way.counts) for name, way in self._ways.items()}
         sys.stdout.write(json.dumps(answer) + "\n")
@@ -353,12 +355,6 @@ class _Carrier:
                 way.counts.overflowed += 1
             else:
                 way.counts.arrived += 1
-
-
-def _profile(fields: dict[str, object]) -> Profile:
-    """Read what ``asdict`` and JSON have made of a profile."""
-    tuples = {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
-    return replace(Profile(), **{**fields, **tuples})  # type: ignore[arg-type]  # ours, from the other side
 
 
 def main(arguments: Sequence[str]) -> None:

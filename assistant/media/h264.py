@@ -70,7 +70,8 @@ def units(frame: bytes) -> Iterator[bytes]:
     Also those that somebody hid inside another: a decoder looks for start codes, too.
     """
     starts = [found.end() for found in _UNIT.finditer(frame)]
-    for start, stop in zip(starts, [*(s - 3 for s in starts[1:]), len(frame)], strict=True):
+    stops = [*(start - 3 for start in starts[1:]), len(frame)]
+    for start, stop in zip(starts, stops, strict=False):  # there may be no start at all
         unit = frame[start:stop].rstrip(b"\x00")
         if unit:
             yield unit

@@ -132,6 +132,8 @@ class JitterBuffer:
             gap = self._gaps.pop(number, None)
             if gap is not None:
                 self._learn(now - gap.noticed, now)
+            if number > self._end:
+                self._settle(now)
             for missing in range(self._end, number):
                 self._gaps[missing] = _Gap(now)
             self._end = max(self._end, number + 1)
@@ -241,12 +243,16 @@ class JitterBuffer:
 
     def _learn(self, late_s: float, now: float) -> None:
         """Take account of the fate of one missing packet: it came so late, or not."""
+        self._fates.append((now, late_s))
+        self._settle(now)
+
+    def _settle(self, now: float) -> None:
+        """Choose how long to wait, by what the last seconds have shown."""
         fates = self._fates
-        fates.append((now, late_s))
-        while fates[0][0] < now - MEMORY_S:
+        while fates and fates[0][0] < now - MEMORY_S:
             fates.popleft()
         came = sorted(late for _, late in fates if late + MARGIN_S <= self._max_wait_s)
         wait_s = MIN_WAIT_S
-        if len(came) >= SHARE_WORTH_IT * len(fates):
+        if came and len(came) >= SHARE_WORTH_IT * len(fates):
             wait_s = max(wait_s, came[int(SHARE_COVERED * (len(came) - 1))] + MARGIN_S)
         self._wait_s = min(wait_s, self._max_wait_s)

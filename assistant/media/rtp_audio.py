@@ -32,8 +32,9 @@ from assistant.media.opus_packet import (
 from assistant.media.rtp_clock import PeerClock, StreamClock
 from assistant.media.rtp_numbers import Timestamps
 
-FRAME_TICKS = CLOCK_HZ // 50
-"""20 ms, the packet that everybody sends."""
+FRAME_S = 0.02
+"""The packet that everybody sends."""
+FRAME_TICKS = round(FRAME_S * CLOCK_HZ)
 MAX_FILLED = CLOCK_HZ * 4 // 10
 """In ticks, 0.4 s."""
 FADE = CLOCK_HZ * 6 // 100
@@ -114,7 +115,9 @@ class AudioReceiver:
         self._filled = 0
         """Ticks before ``_expected`` that were given to silence as time passed."""
         self._is_paused = False
-        self._last_arrival = -math.inf
+        self._silence_at = math.inf
+        """When 20 ms of silence are due if nothing comes before."""
+        self._silence_until = math.inf
         self._lagging_since: float | None = None
 
     # --- the network's side -------------------------------------------------------------
@@ -171,7 +174,6 @@ class AudioReceiver:
             self._decoder.reset()
             self._begin()
         payload = released.payload
-        self._last_arrival = arrived
         if self._is_outdated(_end(released.timestamp, payload), arrived):
             self._stats.outdated += 1
             return []
@@ -190,6 +192,9 @@ class AudioReceiver:
             self._stats.corrupt += 1
             samples = self._decoder.conceal(ticks)
         self._is_paused = is_pause(payload)
+        wait_s = FRAME_S + PAUSE_DELAY_S if self._is_paused else STALL_S
+        self._silence_at = arrived + wait_s
+        self._silence_until = arrived + MAX_PAUSE_S
         parts.append(self._placed(samples, start, ticks))
         return parts
 
@@ -262,33 +267,33 @@ class AudioReceiver:
 
     def _pause_at(self) -> float | None:
         """Return when silence is to be added if nothing comes before that."""
-        if self._expected is None or self._jitter.is_holding:
+        if self._jitter.is_holding or self._silence_at >= self._silence_until:
             return None
-        quickest = self._clock.arrival_s(self._expected + FRAME_TICKS)
-        if quickest is None:
-            return None
-        at = quickest + (PAUSE_DELAY_S if self._is_paused else STALL_S)
-        return at if at < self._last_arrival + MAX_PAUSE_S else None
+        return self._silence_at
 
     def _pause(self, now: float) -> list[Pcm]:
         """Return silence for the time in which nothing came."""
         at = self._pause_at()
-        if at is None or now < at:
+        if at is None or now < at or self._expected is None:
             return []
-        assert self._expected is not None
-        ticks = int(min(now - at, MAX_PAUSE_S) * CLOCK_HZ) // FRAME_TICKS * FRAME_TICKS
-        ticks += FRAME_TICKS
+        num_frames = int((min(now, self._silence_until) - at) / FRAME_S) + 1
+        ticks = num_frames * FRAME_TICKS
         if not self._is_paused:
             # What the stall has swallowed already is not made up for.
-            swallowed = int((STALL_S - PAUSE_DELAY_S) * CLOCK_HZ)
-            self._expected += swallowed
-            self._filled += swallowed
+            swallowed = round((STALL_S - FRAME_S - PAUSE_DELAY_S) * CLOCK_HZ)
+            self._advance(swallowed)
             self._stats.skipped_s += swallowed / CLOCK_HZ
             self._is_paused = True
-        self._expected += ticks
-        self._filled += ticks
+        self._advance(ticks)
+        self._silence_at += num_frames * FRAME_S
         self._stats.pause_s += ticks / CLOCK_HZ
         return [silence(ticks)]
+
+    def _advance(self, ticks: int) -> None:
+        """Count time as gone by without a packet."""
+        assert self._expected is not None
+        self._expected += ticks
+        self._filled += ticks
 
 
 def _end(timestamp: int, payload: bytes) -> int:

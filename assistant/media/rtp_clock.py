@@ -78,13 +78,16 @@ class StreamClock:
         self._rate_hz = rate_hz
         self._peer = peer or PeerClock()
         self._is_sound = is_sound
-        self.restart()
-
-    def restart(self) -> None:
-        """Forget the sender: timestamps and reports begin anew."""
         self._timestamps = Timestamps()
         self._arrival = LeastDelay()
         self._report: tuple[int, float] | None = None
+
+    def restart(self) -> None:
+        """Forget the sender; a report that came before its first packet stays."""
+        if self._arrival.offset_s is not None:
+            self._timestamps = Timestamps()
+            self._arrival = LeastDelay()
+            self._report = None
 
     def arrived(self, timestamp: int, now: float) -> None:
         """A packet whose content was whole at this 32-bit timestamp has arrived."""

@@ -13,7 +13,7 @@ Prints a table; the last line is JSON. No real time passes.
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -113,7 +113,7 @@ def stock(sent: Sequence[Arrival]) -> Holds | None:
     found = []
     for one in sent:
         packet = RtpPacket(sequence_number=one.number & 0xFFFF, timestamp=one.number * 960)
-        packet._data = b"x"
+        packet._data = b"x"  # type: ignore[attr-defined]  # its parser adds it
         arrived[one.number] = one.at_s
         _, frame = buffer.add(packet)
         if frame is not None:
@@ -132,7 +132,11 @@ NETWORKS: dict[str, dict[str, float | bool]] = {
     "10 % loss, sent again in 40 ms": {"loss": 0.10, "resent_after_s": 0.04},
     "10 % loss, sent again in 80 ms": {"loss": 0.10, "resent_after_s": 0.08},
 }
-BUFFERS = {"ours": ours, "fixed": fixed, "aiortc": stock}
+BUFFERS: dict[str, Callable[[Sequence[Arrival]], Holds | None]] = {
+    "ours": ours,
+    "fixed": fixed,
+    "aiortc": stock,
+}
 
 
 def figures(held: Holds, num_packets: int) -> dict[str, float]:

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 import soxr
-from av.audio.codeccontext import AudioCodecContext
 from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType
 
 from assistant.media import h264
 from assistant.media.video_decoder import VideoCodec
@@ -57,7 +57,7 @@ def tone(duration_s: float, frequency_hz: float = 440.0, level: float = 0.3) -> 
 
 def opus_payloads(sound: Sound, *, fec: bool = True, ms: int = 20) -> list[bytes]:
     """Encode int16 mono at 48 kHz as a browser does with speech."""
-    encoder = cast(AudioCodecContext, av.CodecContext.create("libopus", "w"))
+    encoder = av.CodecContext.create("libopus", "w")
     encoder.sample_rate = AUDIO_HZ
     encoder.layout = "mono"
     encoder.format = "s16"
@@ -81,7 +81,7 @@ def opus_payloads(sound: Sound, *, fec: bool = True, ms: int = 20) -> list[bytes
 def speech() -> Sound:
     """Return a recorded sentence."""
     samples, rate_hz = soundfile.read(RECORDING, dtype="float32")
-    at_48 = soxr.resample(samples, rate_hz, AUDIO_HZ)
+    at_48: npt.NDArray[np.float32] = soxr.resample(samples, rate_hz, AUDIO_HZ)
     return np.clip(at_48 * 32767, -32768, 32767).astype(np.int16)
 
 
@@ -140,7 +140,7 @@ def encoded_frames(
         frame.pts = number
         frame.time_base = encoder.time_base
         if number in keys:
-            frame.pict_type = av.video.frame.PictureType.I
+            frame.pict_type = PictureType.I
         frames += [bytes(packet) for packet in encoder.encode(frame)]
     return frames
 

@@ -50,7 +50,12 @@ def test_interlaced_pictures_are_twice_as_high() -> None:
 
 
 def test_profiles_that_say_more_of_colour_are_read_past_it() -> None:
-    lists = [(1, 1), (1, 1), *[0] * 16, *[(0, 1)] * 7]  # one scaling list, flat
+    lists: list[int | tuple[int, int]] = [
+        (1, 1),
+        (1, 1),
+        *[0] * 16,
+        *[(0, 1)] * 7,
+    ]  # one scaling list, flat
     high = b"\x67" + bits(
         *((100, 8), (0, 8), (31, 8), 0, 1, 0, 0, (0, 1)),
         *lists,
@@ -110,6 +115,11 @@ def test_a_unit_that_travels_in_pieces_is_put_together() -> None:
     assert b"".join(one.data for one in fragments if one is not None) == START + unit
     assert [one is not None and one.starts for one in fragments] == [True, *[False] * 3]
     assert all(one is not None and one.is_key for one in fragments)
+
+
+def test_a_frame_that_begins_in_the_middle_of_a_unit_says_nothing() -> None:
+    assert list(h264.units(b"abc")) == list(h264.units(b"")) == []
+    assert (h264.is_key(b"abc"), h264.size(b"abc")) == (False, None)
 
 
 def test_a_packet_that_only_fills_bandwidth_has_no_data() -> None:

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from random import Random
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from assistant.media.jitter import (
     MAX_ASKED,
@@ -118,6 +118,20 @@ def test_the_wait_grows_to_what_late_packets_took_and_shrinks_when_none_come() -
     assert net.jitter.wait_s == MIN_WAIT_S
 
 
+def test_what_was_learnt_long_ago_no_longer_counts() -> None:
+    net = network()
+    for number in range(0, 40, 2):
+        net.receive(number, number * PACKET_S)
+        if number >= 6:
+            net.receive(number - 5, number * PACKET_S + 0.01)
+    assert net.jitter.wait_s > 2 * MIN_WAIT_S
+    net.due(2.0)
+    for number in range(39, 100):
+        net.receive(number, number * PACKET_S + 30.0)
+    net.receive(102, 34.0)
+    assert net.jitter.wake_at() == 34.0 + MIN_WAIT_S
+
+
 def test_packets_that_can_only_come_too_late_are_no_reason_to_wait() -> None:
     net = network(max_wait_s=0.1)
     for number in range(0, 200, 2):
@@ -185,6 +199,7 @@ def test_an_outage_is_not_asked_back() -> None:
     assert len(net.jitter.missing(40.0)) == 32
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 2**32), st.floats(0, 0.3), st.floats(0, 0.1))
 def test_nothing_is_released_twice_or_out_of_order_and_all_is_accounted_for(
     seed: int, loss: float, jitter_s: float
@@ -202,6 +217,7 @@ def test_nothing_is_released_twice_or_out_of_order_and_all_is_accounted_for(
     assert released[-1] - first + 1 == len(released) + counts.lost
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 2**32), st.floats(0, 0.4), st.floats(0, 0.2))
 def test_no_packet_is_held_longer_than_the_bound(
     seed: int, loss: float, jitter_s: float

@@ -1,4 +1,4 @@
-"""A thousandth of what ``python -m tests.bench.rtc_fuzz`` does, in every run."""
+"""Some of what ``python -m tests.bench.rtc_fuzz`` does, in every run."""
 
 from random import Random
 

@@ -8,42 +8,8 @@ import pytest
 from assistant.media.opus import Pcm, open_decoder, silence
 from assistant.media.opus_packet import has_fec
 from assistant.media.rtp_audio import MAX_FILLED, MAX_LAG_S, RESERVE_S, AudioReceiver
+from tests.media.counting_opus import FRAME, CountingDecoder, payload
 from tests.media.rtp_streams import RtpPacket, audio_packets, spoken_payloads
-
-RATE_HZ = 16_000
-FRAME = 320
-"""Samples in a packet."""
-
-
-class CountingDecoder:
-    """Decodes nothing: samples are the packet's number, FEC its number, guesses are -1."""
-
-    recovers = True
-
-    def __init__(self) -> None:
-        self.num_resets = 0
-
-    def decode(self, packet: bytes) -> Pcm | None:
-        return np.full(FRAME, number(packet), np.int16) if len(packet) > 1 else None
-
-    def recover(self, following: bytes, ticks: int) -> Pcm:
-        return np.full(ticks // 3, number(following) - 1, np.int16)
-
-    def conceal(self, ticks: int) -> Pcm:
-        return np.full(ticks // 3, -1, np.int16)
-
-    def reset(self) -> None:
-        self.num_resets += 1
-
-
-def payload(number: int, *, fec: bool = True) -> bytes:
-    """Return a packet of 20 ms (SILK, wide band) that carries a number."""
-    return bytes([0x48, 0x40 if fec else 0, *number.to_bytes(2, "big")])
-
-
-def number(packet: bytes) -> int:
-    return int.from_bytes(packet[2:4], "big")
-
 
 PAUSE = b"\x48"
 
@@ -170,7 +136,7 @@ def test_a_pause_that_ends_sooner_than_thought_does_not_shift_what_follows() -> 
     hear(audio, talk[:6])
     filled = frames(audio.due(talk[10].sent_s + 0.05))  # silence up to packet 10
     assert filled == [0] * 5
-    heard = hear(audio, [replace(p, sent_s=p.sent_s + 0.14) for p in talk[6:]])
+    heard = hear(audio, [replace(p, sent_s=p.sent_s + 0.13) for p in talk[6:]])
     assert heard == list(range(11, 20))
     assert audio.stats().late == 5
 
