@@ -95,9 +95,9 @@ def test_the_last_to_take_the_lead_has_it_and_brings_its_own_media() -> None:
         assert first.is_set()
         assert not second.is_set()
         assert not line.call.is_heard_by_track
-        await line.send("input_audio_buffer.append", audio="AAAA")
+        await line.send("input_audio_buffer.append", audio="AAAAAAAA")
         line.call.is_heard_by_track = True
-        await line.send("input_audio_buffer.append", audio="AAAA")
+        await line.send("input_audio_buffer.append", audio="AAAAAAAA")
         error = await line.until("error")
         assert error["error"]["code"] == "invalid_event_for_transport"
 
