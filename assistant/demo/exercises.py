@@ -26,15 +26,15 @@ KINDS: tuple[Kind, ...] = (*FIND, *COMPARE, *PICK, *NAME, *PICK, *NAME, "has_sha
 Shares = tuple[tuple[float, tuple[Kind, ...]], ...]
 STAGES: tuple[tuple[int, Shares], ...] = (
     (160, ((1.0, FIND),)),
-    (500, ((0.75, COMPARE), (0.25, FIND))),
-    (900, ((0.62, PICK), (0.22, COMPARE), (0.08, NAME), (0.08, FIND))),
-    (1200, ((0.4, NAME), (0.32, PICK), (0.18, COMPARE), (0.1, FIND))),
+    (700, ((0.8, COMPARE), (0.2, FIND))),
+    (1250, ((0.6, PICK), (0.3, COMPARE), (0.1, FIND))),
+    (1650, ((0.4, NAME), (0.3, PICK), (0.2, COMPARE), (0.1, FIND))),
 )
 """Until which step typed questions of which kinds take which share of the steps."""
 TYPED_STEPS = STAGES[-1][0]
-SINGLE_STEPS = 1700
+SINGLE_STEPS = 2000
 """Until then there are no conversations of several turns."""
-FILLING_FROM, FILLING_STEPS = 1500, 900
+FILLING_FROM, FILLING_STEPS = 2200, 900
 
 
 def share_of_nothing(step: int) -> float:

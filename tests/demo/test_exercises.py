@@ -24,14 +24,14 @@ def test_questions_about_pictures_come_first_and_are_typed(spelling: Spelling) -
 
 def test_later_everything_occurs(spelling: Spelling) -> None:
     kinds = {
-        exercises.talking(spelling, np.random.default_rng(seed), 2000)[0]
+        exercises.talking(spelling, np.random.default_rng(seed), 2500)[0]
         for seed in range(40)
     }
     assert kinds == {"questions", "plain", "tools", "written", "several turns"}
 
 
 def test_pictures_fill_up_little_by_little() -> None:
-    shares = [exercises.share_of_nothing(step) for step in range(0, 2500, 100)]
+    shares = [exercises.share_of_nothing(step) for step in range(0, 4000, 100)]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0.05, 1.0)
 
