@@ -60,7 +60,12 @@ def test_the_same_question_has_the_same_answer_at_once_and_streamed(client: Open
     assert len(words) > 20
     assert chunks[0].choices[0].delta.role == "assistant"
     assert chunks[-1].choices == []
-    assert chunks[-1].usage == whole.usage
+    usage = chunks[-1].usage
+    assert usage is not None
+    assert usage.completion_tokens == whole.usage.completion_tokens
+    assert usage.prompt_tokens == whole.usage.prompt_tokens
+    assert usage.prompt_tokens_details is not None
+    assert usage.prompt_tokens_details.cached_tokens  # it was read for the first already
 
 
 def test_pictures_sound_and_history_are_read(client: OpenAI) -> None:

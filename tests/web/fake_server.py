@@ -13,6 +13,7 @@ import json
 import struct
 import threading
 import time
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,7 +117,11 @@ class FakeSession:
         await self.socket.send_text(json.dumps(event))
 
     async def run(self) -> None:
-        session = {"type": "realtime", "id": "sess_1", "model": "phi-4-multimodal"}
+        session = {
+            "type": "realtime",
+            "id": f"sess_{uuid.uuid4().hex}",
+            "model": "phi-4-multimodal",
+        }
         await self.send("session.created", session=session)
         while True:
             event = json.loads(await self.socket.receive_text())
