@@ -64,8 +64,12 @@ def see(sight: Sight, encoder: ImageEncoder) -> Sight | Tensor:
 
 def begin_hearing(clip: Clip, encoder: AudioEncoder) -> Hearing:
     """Cut a recording into windows."""
-    num_frames = num_mel_frames(clip.samples.size)
-    return Hearing(clip, tuple(split_windows(num_frames, encoder.config)))
+    windows = split_windows(
+        num_mel_frames(clip.samples.size),
+        encoder.config,
+        is_continuation=clip.is_continuation,
+    )
+    return Hearing(clip, tuple(windows))
 
 
 def hear(hearing: Hearing, encoder: AudioEncoder, projector: Projector) -> Hearing | Tensor:

@@ -69,11 +69,12 @@ class Runner:
             sequence.pieces(step.start, step.stop),
             wants_logits=is_last,
         )
-        sequence.receive_computed(step.stop)
         if not is_last:
+            sequence.receive_computed(step.stop)
             return []
         assert logits is not None
         (token,) = sampler.choose(logits.unsqueeze(0), [self._dice[sequence]])
+        sequence.receive_computed(step.stop)
         return [(sequence, token)]
 
     def _decode(self, step: Decode) -> list[tuple[Sequence, int | None]]:
@@ -83,10 +84,12 @@ class Runner:
             [sequence.num_computed for sequence in step.sequences],
             [sequence.chunks[-1].ids[-1] for sequence in step.sequences],
         )
+        dice = [self._dice[sequence] for sequence in step.sequences]
+        tokens = sampler.choose(logits, dice)
+        # Behind all that can fail: a step that did can be tried again, in parts even.
         for sequence in step.sequences:
             sequence.receive_computed(sequence.num_tokens)
-        dice = [self._dice[sequence] for sequence in step.sequences]
-        return list(zip(step.sequences, sampler.choose(logits, dice), strict=True))
+        return list(zip(step.sequences, tokens, strict=True))
 
 
 def failure_code(error: Exception) -> str:

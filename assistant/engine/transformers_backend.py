@@ -135,6 +135,13 @@ class TransformersBackend:
 
     def _encode_clip(self, clip: Clip, adapter: link.Adapter) -> Tensor:
         features = torch.from_numpy(log_mel(clip.samples)).to(self.device)  # [n, 80]
+        num_before = 0
+        if clip.is_continuation:
+            # Windows know nothing of each other: any first one does, up to its last token.
+            assert self._model_config.audio is not None
+            num_before = self._model_config.audio.window_frames
+            silence = features.new_zeros(8 * (num_before - 1), features.shape[1])
+            features = torch.cat([silence, features])
         num_tokens = -(-len(features) // 8)
         embeds: Tensor = self._hf.model.embed_tokens_extend.audio_embed(
             *self._places(self._hf.config.audio_config.audio_token_id, num_tokens),
@@ -142,7 +149,7 @@ class TransformersBackend:
             audio_embed_sizes=[num_tokens],
             audio_projection_mode="vision" if adapter == "vision" else "speech",
         )
-        return embeds[0]
+        return embeds[0, num_before:]
 
     def _places(self, placeholder: int, num_tokens: int) -> tuple[Tensor, Tensor]:
         """Return placeholder ids [1, N] and embeddings [1, N, H] to be overwritten."""

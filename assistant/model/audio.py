@@ -7,7 +7,7 @@ Attention spans windows of 40 s; the windows of a longer recording know nothing 
 other, so each can be encoded as soon as it is complete.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -38,13 +38,23 @@ class AudioWindow:
     """Subsampled frames that attend to each other; those after the tokens are zeros."""
 
 
-def split_windows(num_mel_frames: int, config: AudioConfig) -> list[AudioWindow]:
+def split_windows(
+    num_mel_frames: int, config: AudioConfig, *, is_continuation: bool = False
+) -> list[AudioWindow]:
     """
     Split a recording of so many mel frames into windows of attention.
 
-    All windows but the last are the same whatever follows: they can be encoded early.
+    All windows but the last are the same whatever follows: they can be encoded early. A
+    continuation begins with the ``time_reduction`` mel frames before a window's first one.
     """
     reduction, size = config.time_reduction, config.window_frames
+    if is_continuation:
+        shifted = split_windows(num_mel_frames - reduction + size * reduction, config)
+        offset = (size - 1) * reduction
+        return [
+            replace(w, mel_start=w.mel_start - offset, mel_stop=w.mel_stop - offset)
+            for w in shifted[1:]
+        ]
     num_tokens = -(-num_mel_frames // reduction)
     is_split = num_tokens > size
     return [

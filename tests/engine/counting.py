@@ -1,6 +1,13 @@
 """A scheduler whose steps are carried out by counting, and what must hold of each."""
 
-from assistant.engine.scheduler import Decode, Encode, Prefill, Scheduler, Step
+from assistant.engine.scheduler import (
+    MAX_PASSED_OVER,
+    Decode,
+    Encode,
+    Prefill,
+    Scheduler,
+    Step,
+)
 from assistant.engine.sequence import Chunk, Sequence, text_chunk
 from assistant.engine.slots import Slots
 from assistant.wire.link import Adapter, Sampling
@@ -12,14 +19,24 @@ ADAPTERS: tuple[Adapter, ...] = ("none", "speech", "vision")
 class Bench:
     """Some sequences and their scheduler."""
 
-    def __init__(self, num_slots: int, shared_chunk_tokens: int | None = None) -> None:
+    def __init__(
+        self,
+        num_slots: int,
+        shared_chunk_tokens: int | None = None,
+        max_waited_tokens: int | None = None,
+    ) -> None:
         self.slots: Slots[Sequence] = Slots(num_slots)
-        self.scheduler = Scheduler(self.slots, CHUNK_TOKENS, 10.0, shared_chunk_tokens)
+        self.scheduler = Scheduler(
+            self.slots, CHUNK_TOKENS, 10.0, shared_chunk_tokens, max_waited_tokens
+        )
+        self.max_waited_tokens = max_waited_tokens
+        self.num_passed_over = 0
         self.sequences: list[Sequence] = []
         self.num_ended = 0
 
-    def open(self, adapter: Adapter = "none") -> Sequence:
-        sequence = Sequence((0, len(self.sequences)), adapter, max_tokens=400)
+    def open(self, adapter: Adapter = "none", *, is_background: bool = False) -> Sequence:
+        key = 0, len(self.sequences)
+        sequence = Sequence(key, adapter, max_tokens=400, is_background=is_background)
         self.sequences.append(sequence)
         return sequence
 
@@ -52,7 +69,8 @@ class Bench:
     def step(self) -> Step | None:
         evicted = self.scheduler.admit()
         for victim in evicted:
-            assert victim.generation is None or victim.generation.is_speculative
+            is_waited_for = victim.generation is not None and not is_speculative(victim)
+            assert victim.is_background or not is_waited_for
         self.check_rows()
         step = self.scheduler.next_step()
         if step is None:
@@ -60,6 +78,7 @@ class Bench:
         else:
             self.check(step)
             self.check_priority(step)
+            self.check_budget(step)
             self.carry_out(step)
         return step
 
@@ -111,10 +130,36 @@ class Bench:
     def check_priority(self, step: Step) -> None:
         chosen = step.sequences if isinstance(step, Decode) else (step.sequence,)
         speculates = [is_speculative(sequence) for sequence in chosen]
+        are_background = [sequence.is_background for sequence in chosen]
+        assert len(set(are_background)) == 1, "the background makes a step longer"
+        able = [s for s in self.sequences if self.is_able(s)]
+        if all(are_background):
+            is_its_turn = self.num_passed_over >= MAX_PASSED_OVER
+            is_alone = all(sequence.is_background for sequence in able)
+            assert is_its_turn or is_alone, "the background goes first"
+            self.num_passed_over = 0
+            return
+        waits = any(sequence.is_background for sequence in able)
+        self.num_passed_over = self.num_passed_over + 1 if waits else 0
+        assert self.num_passed_over <= MAX_PASSED_OVER, "the background starves"
         if any(speculates):
             assert all(speculates), "a speculation makes a reply's step longer"
-            others = [s for s in self.sequences if not is_speculative(s)]
-            assert not any(self.is_able(s) for s in others), "a speculation goes first"
+            others = [s for s in able if not is_speculative(s) and not s.is_background]
+            assert not others, "a speculation goes first"
+
+    def check_budget(self, step: Step) -> None:
+        """Whoever is being read fits into the budget with those begun before."""
+        if self.max_waited_tokens is None or isinstance(step, Decode):
+            return
+        sequence = step.sequence
+        if sequence.generation is None or is_speculative(sequence):
+            return
+        if sequence.is_background or sequence.num_owed <= CHUNK_TOKENS:
+            return
+        begun = self.scheduler.being_read()
+        assert sequence in begun
+        owed = sum(other.num_owed for other in begun)
+        assert owed <= self.max_waited_tokens or len(begun) == 1, "over the budget"
 
     def check(self, step: Step) -> None:
         match step:

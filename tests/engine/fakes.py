@@ -77,6 +77,8 @@ class FakeBackend:
     vocabulary: Vocabulary = field(default_factory=lambda: VOCABULARY)
     prefill_tokens_per_s: float = math.inf
     decode_error: Exception | None = None
+    hungry_slot: int | None = None
+    """A row with which no decode step fits into memory."""
     calls: list[str] = field(default_factory=list)
     rows: list[list[int]] = field(init=False)
 
@@ -151,6 +153,8 @@ class FakeBackend:
         self.calls.append(f"decode {len(slots)}")
         if self.decode_error is not None:
             raise self.decode_error
+        if self.hungry_slot in slots:
+            raise torch.OutOfMemoryError("no memory left")
         assert len(set(slots)) == len(slots), "a row can be decoded once in a step"
         logits = []
         for slot, position, token in zip(slots, positions, tokens, strict=True):

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import PIL.Image
 import pytest
 import torch
@@ -19,6 +20,7 @@ from assistant.errors import MediaError
 from assistant.model.features import log_mel
 from assistant.model.images import prepare_image
 from assistant.model.phi4 import Phi4Multimodal
+from assistant.wire import link
 
 RATE_HZ = 16_000
 
@@ -32,6 +34,11 @@ def noise(height: int, width: int) -> Picture:
     pixels = np.random.default_rng(1).integers(0, 256, (9, 11, 3), np.uint8)
     rgb = np.asarray(PIL.Image.fromarray(pixels).resize((width, height)))
     return Picture(rgb, max_crops=4)
+
+
+def noisy(num_samples: int) -> npt.NDArray[np.float32]:
+    samples = 0.1 * np.random.default_rng(2).standard_normal(num_samples)
+    return samples.astype(np.float32)
 
 
 @pytest.mark.parametrize("size", [(224, 224), (150, 400), (430, 420)])
@@ -62,9 +69,7 @@ def test_a_recording_heard_window_by_window_is_the_one_heard_at_once(
 ) -> None:
     encoder = model.audio_encoder
     assert encoder is not None
-    generator = np.random.default_rng(2)
-    samples = 0.1 * generator.standard_normal(int(duration_s * RATE_HZ))
-    clip = Clip(samples.astype(np.float32))
+    clip = Clip(noisy(int(duration_s * RATE_HZ)))
     state: Hearing | torch.Tensor = begin_hearing(clip, encoder)
     num_steps = 0
     while isinstance(state, Hearing):
@@ -73,6 +78,42 @@ def test_a_recording_heard_window_by_window_is_the_one_heard_at_once(
     assert num_steps == -(-int(duration_s * 1000) // 40_015)
     at_once = encoder(torch.from_numpy(log_mel(clip.samples)), "speech")
     torch.testing.assert_close(state, at_once, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("num_more", [0, 200, 5000, 641_000])
+@torch.inference_mode()
+def test_a_recording_that_came_in_parts_is_the_one_that_came_at_once(
+    model: Phi4Multimodal, num_more: int
+) -> None:
+    """As its windows come while somebody speaks, and all together at the end."""
+    encoder = model.audio_encoder
+    assert encoder is not None
+    whole = noisy(link.AUDIO_WINDOW_SAMPLES + link.AUDIO_OVERHANG_SAMPLES + num_more)
+    parts = in_parts(whole)
+    assert len(parts) == (1 if num_more < 160 else 2 if num_more < 640_000 else 3)
+    heard = []
+    for part in parts:
+        state: Hearing | torch.Tensor = begin_hearing(part, encoder)
+        while isinstance(state, Hearing):
+            state = hear(state, encoder, "speech")
+        heard.append(state)
+    at_once = encoder(torch.from_numpy(log_mel(whole)), "speech")
+    torch.testing.assert_close(torch.cat(heard), at_once, atol=1e-5, rtol=1e-5)
+
+
+def in_parts(samples: npt.NDArray[np.float32]) -> list[Clip]:
+    """Cut a recording as the link says that it may be."""
+    windows, overhang = link.AUDIO_WINDOW_SAMPLES, link.AUDIO_OVERHANG_SAMPLES
+    starts = range(0, max(1, len(samples) - overhang - 159), windows)
+    return [
+        Clip(
+            samples[
+                max(0, start - link.AUDIO_CONTEXT_SAMPLES) : start + windows + overhang
+            ],
+            is_continuation=start > 0,
+        )
+        for start in starts
+    ]
 
 
 @torch.inference_mode()

@@ -39,20 +39,20 @@ def do_something(bench: Bench, draw: random.Random) -> None:
             bench.num_ended += sequence.generation is not None
             bench.scheduler.remove(sequence)
             bench.sequences.remove(sequence)
-            bench.open(draw.choice(ADAPTERS))
+            bench.open(draw.choice(ADAPTERS), is_background=draw.random() < 0.2)
 
 
 # Steps in which somebody with a row and one token to compute may wait: one chunk, and one
-# step of each other adapter before and after it.
-PATIENCE = 1 + 2 * (len(ADAPTERS) - 1)
+# step of each other adapter before and after it, and one of the background.
+PATIENCE = 2 + 2 * (len(ADAPTERS) - 1)
 
 
 def live_through(seed: int) -> None:
     """Give random orders between the steps; check every step, and that all work ends."""
     draw = random.Random(seed)
-    bench = Bench(draw.randint(1, 4))
+    bench = Bench(draw.randint(1, 4), max_waited_tokens=draw.choice([None, 16, 40, 120]))
     for _ in range(draw.randint(1, 6)):
-        bench.open(draw.choice(ADAPTERS))
+        bench.open(draw.choice(ADAPTERS), is_background=draw.random() < 0.2)
     waited: dict[Sequence, int] = {}
     num_begun = 0
     for _ in range(draw.randint(10, 80)):
@@ -66,7 +66,8 @@ def live_through(seed: int) -> None:
             done = set(step.sequences) if isinstance(step, Decode) else set()
             for sequence in bench.sequences:
                 is_ready = sequence.can_decode and bench.slots.get(sequence) is not None
-                is_late = is_ready and not is_speculative(sequence) and sequence not in done
+                is_urgent = not is_speculative(sequence) and not sequence.is_background
+                is_late = is_ready and is_urgent and sequence not in done
                 waited[sequence] = waited.get(sequence, 0) + 1 if is_late else 0
                 assert waited[sequence] <= PATIENCE, "a token waits too long"
     # A guess may lack a row that nobody else needs; somebody has to want its reply.
@@ -80,7 +81,7 @@ def live_through(seed: int) -> None:
 
 
 def test_random_schedules_keep_the_invariants_and_starve_nobody() -> None:
-    for seed in range(1_000):
+    for seed in range(400):
         live_through(seed)
 
 
