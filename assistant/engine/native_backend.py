@@ -22,6 +22,7 @@ from assistant.engine.encoding import (
     begin_sight,
     hear,
     see,
+    time_limit,
 )
 from assistant.engine.precision import Precision
 from assistant.engine.prompt_parts import Clip, Picture, prepare_part
@@ -70,18 +71,19 @@ class NativeBackend:
         return prepare_part(part, self._phi4.config, self._phi4.tokenizer, self._config)
 
     def encode(self, media: object, adapter: link.Adapter) -> Tensor | PartlyEncoded:
-        """Encode some crops or one window of 40 s; embeddings are [N, H] on the device."""
+        """Encode for ``max_chunk_ms`` and a layer; embeddings are [N, H] on the device."""
+        is_over = time_limit(self._config.max_chunk_ms / 1000, self.device)
         state = media.state if isinstance(media, PartlyEncoded) else self._begin(media)
         assert isinstance(state, Sight | Hearing)
         if isinstance(state, Sight):
             assert self._phi4.image_encoder is not None
-            result: Sight | Hearing | Tensor = see(state, self._phi4.image_encoder)
+            result: Sight | Hearing | Tensor = see(state, self._phi4.image_encoder, is_over)
         else:
             assert self._phi4.audio_encoder is not None
             # The projector goes with the adapter, whatever the prompt holds: an answer
             # must not depend on whether a picture came before or after.
             projector: Projector = "vision" if adapter == "vision" else "speech"
-            result = hear(state, self._phi4.audio_encoder, projector)
+            result = hear(state, self._phi4.audio_encoder, projector, is_over)
         return result if isinstance(result, Tensor) else PartlyEncoded(result)
 
     def _begin(self, media: object) -> Sight | Hearing:
