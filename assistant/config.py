@@ -57,6 +57,8 @@ class EngineConfig:
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     quantization: Literal["none", "int8", "fp8"] = "none"
     threads: Annotated[int, Bounds(0, 1024)] = 0
+    cuda_graphs: bool = True
+    triton_attention: bool = True
     adapters: str = ""
     num_slots: Annotated[int, Bounds(1, 4096)] = 8
     max_sequence_tokens: Annotated[int, Bounds(64, 4096)] = 4096

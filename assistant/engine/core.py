@@ -63,6 +63,7 @@ class Engine:
             max_sequence_tokens=self._config.max_sequence_tokens,
             num_slots=self._config.num_slots,
             is_meaningless=self._backend.is_meaningless,
+            fallbacks=list(self._backend.fallbacks),
         )
 
     # --- orders ------------------------------------------------------------------------

@@ -63,6 +63,7 @@ class TransformersBackend:
         self.adapters: frozenset[link.Adapter] = frozenset({"none", *checkpoint.loras})
         self.vocab_size = checkpoint.config.vocab_size
         self.prefill_tokens_per_s = math.inf  # not measured
+        self.fallbacks: list[str] = []
         self._model_config = checkpoint.config
         self._tokenizer = tokenizer
         self._config = config

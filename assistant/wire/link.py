@@ -221,6 +221,8 @@ class Ready(Message, kw_only=True):
     num_slots: int
     is_meaningless: bool
     """The weights are random: replies show that the path works and nothing else."""
+    fallbacks: list[str] = []
+    """What would make it faster and could not be used, each with its reason."""
 
 
 class Appended(Message, kw_only=True):

@@ -76,6 +76,7 @@ class FakeBackend:
     vocab_size: int = VOCAB_SIZE
     vocabulary: Vocabulary = field(default_factory=lambda: VOCABULARY)
     prefill_tokens_per_s: float = math.inf
+    fallbacks: list[str] = field(default_factory=list)
     decode_error: Exception | None = None
     hungry_slot: int | None = None
     """A row with which no decode step fits into memory."""
