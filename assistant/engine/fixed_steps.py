@@ -7,15 +7,21 @@ repetitions is what lies in a few tensors. So a batch is filled up to the next s
 list, with rows that read and write a spare slot of the cache, and the rest of a prompt to
 the next length of another, with tokens behind the sequence's end.
 
+While the host reads a token and tells it, the device would have nothing to do, so the next
+step is begun with the token where it lies. If something comes between, that was in vain;
+it wrote behind the ends of the rows only.
+
 The same code runs on a CPU, where nothing is recorded: that is how it is tested.
 """
 
 import logging
 from collections.abc import Callable, Sequence as Items
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from assistant.engine.sampler import Read
 from assistant.model.attention import Attend
 from assistant.model.decoder import Decoder
 from assistant.model.kv_cache import KVCache
@@ -132,6 +138,13 @@ class FixedDecode:
         self._inputs.copy_(torch.tensor(filled, dtype=torch.int64))
         return self._compute()[: len(slots)]
 
+    def run_on(self, tokens: Tensor) -> Tensor:
+        """Do the step after the last one, with tokens [B] that are on the device."""
+        num_rows = tokens.shape[0]
+        self._inputs[1, :num_rows] += 1
+        self._inputs[2, :num_rows] = tokens.clamp(min=0)
+        return self._compute()[:num_rows]
+
 
 class FixedTail:
     """The rest of a prompt: up to ``size`` tokens of one sequence, and their logits."""
@@ -162,6 +175,17 @@ class FixedTail:
         return self._compute()[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """A decode step that was begun before anybody asked for it."""
+
+    slots: tuple[int, ...]
+    positions: tuple[int, ...]
+    read: Read
+    """Waits for the tokens that it was begun with."""
+    logits: Tensor
+
+
 class FixedSteps:
     """All sizes of both, built when they are first needed."""
 
@@ -180,6 +204,11 @@ class FixedSteps:
         self.batch_sizes = batch_sizes(cache.num_slots - 1)
         self._decodes: dict[tuple[Adapter, int], FixedDecode] = {}
         self._tails: dict[tuple[Adapter, int], FixedTail] = {}
+        # One of each adapter, because their steps take turns; the logits of one stay where
+        # they are until the same step is done again.
+        self._ahead: dict[Adapter, Ahead] = {}
+        self.num_ahead = 0
+        """Steps that were there when they were asked for."""
 
     def decode(
         self,
@@ -189,6 +218,15 @@ class FixedSteps:
         tokens: Items[int],
     ) -> Tensor | None:
         """Return logits [B, V] float32; None for a batch that is larger than any size."""
+        ahead = self._ahead.pop(adapter, None)
+        if (
+            ahead is not None
+            and ahead.slots == tuple(slots)
+            and ahead.positions == tuple(positions)
+            and ahead.read() == list(tokens)
+        ):
+            self.num_ahead += 1
+            return ahead.logits
         size = next_size(len(slots), self.batch_sizes)
         if size is None:
             return None
@@ -198,6 +236,25 @@ class FixedSteps:
                 self._decoder(adapter), self._cache, size, self._attend, self.recorder
             )
         return self._decodes[key].run(slots, positions, tokens)
+
+    def decode_ahead(
+        self,
+        adapter: Adapter,
+        slots: Items[int],
+        positions: Items[int],
+        tokens: Tensor,
+        read: Read,
+    ) -> None:
+        """Begin the step after the last ``decode``, which was of these rows."""
+        size = next_size(len(slots), self.batch_sizes)
+        if size is None or max(positions) >= self._cache.max_tokens:
+            return
+        logits = self._decodes[adapter, size].run_on(tokens)
+        self._ahead[adapter] = Ahead(tuple(slots), tuple(positions), read, logits)
+
+    def forget(self, slot: int) -> None:
+        """The row is read anew: what was begun ahead stands on what it held before."""
+        self._ahead = {a: done for a, done in self._ahead.items() if slot not in done.slots}
 
     def read_tail(
         self, adapter: Adapter, slot: int, start: int, embeds: Tensor

@@ -29,6 +29,7 @@ from assistant.engine.fixed_steps import FixedSteps, Recorder, cuda_capture
 from assistant.engine.precision import Precision
 from assistant.engine.prompt_parts import Clip, Picture, prepare_part
 from assistant.engine.roofline import best_of
+from assistant.engine.sampler import Read
 from assistant.engine.sequence import Chunk, Piece
 from assistant.engine.vocabulary import Vocabulary
 from assistant.model.attention import Attend, attend_fixed
@@ -151,6 +152,8 @@ class NativeBackend:
         *,
         wants_logits: bool,
     ) -> Tensor | None:
+        if self._fixed is not None:
+            self._fixed.forget(slot)
         dtype = self._precision.prefill
         decoder = self._phi4.decoder(adapter, dtype)
         embeds = torch.cat([self._embed(piece, decoder).to(dtype) for piece in pieces])
@@ -195,6 +198,17 @@ class NativeBackend:
             attend=self._attend,
         )
         return decoder.logits(hidden)
+
+    def decode_ahead(
+        self,
+        adapter: link.Adapter,
+        slots: Items[int],
+        positions: Items[int],
+        tokens: Tensor,
+        read: Read,
+    ) -> None:
+        if self._fixed is not None:
+            self._fixed.decode_ahead(adapter, slots, positions, tokens, read)
 
     def _integers(self, values: Items[int]) -> Tensor:
         return torch.tensor(list(values), dtype=torch.int64, device=self.device)

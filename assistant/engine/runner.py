@@ -5,6 +5,7 @@ Knows tensors only as what the backend returns and the sampler takes.
 """
 
 import torch
+from torch import Tensor
 
 from assistant.engine import constraint, sampler
 from assistant.engine.backend import Backend, PartlyEncoded
@@ -78,14 +79,21 @@ class Runner:
         return [(sequence, token)]
 
     def _decode(self, step: Decode) -> list[tuple[Sequence, int | None]]:
+        positions = [sequence.num_computed for sequence in step.sequences]
         logits = self._backend.decode(
             step.adapter,
             step.slots,
-            [sequence.num_computed for sequence in step.sequences],
+            positions,
             [sequence.chunks[-1].ids[-1] for sequence in step.sequences],
         )
+
+        def go_on(chosen: Tensor, read: sampler.Read) -> None:
+            # The device computes the next step while the host reads and tells this one.
+            following = [position + 1 for position in positions]
+            self._backend.decode_ahead(step.adapter, step.slots, following, chosen, read)
+
         dice = [self._dice[sequence] for sequence in step.sequences]
-        tokens = sampler.choose(logits, dice)
+        tokens = sampler.choose(logits, dice, go_on)
         # Behind all that can fail: a step that did can be tried again, in parts even.
         for sequence in step.sequences:
             sequence.receive_computed(sequence.num_tokens)

@@ -27,6 +27,7 @@ from transformers.models.phi4_multimodal.modeling_phi4_multimodal import (
 from assistant.config import EngineConfig
 from assistant.engine.native_backend import ReplyText
 from assistant.engine.prompt_parts import Clip, Picture, prepare_part
+from assistant.engine.sampler import Read
 from assistant.engine.sequence import Chunk, Piece, text_chunk
 from assistant.engine.vocabulary import Vocabulary
 from assistant.errors import CheckpointError
@@ -197,6 +198,16 @@ class TransformersBackend:
             embeds = self._embed(Piece(text_chunk([token]), 0, 1))
             rows.append(self._logits(self._read(slot, position, embeds)))
         return torch.stack(rows)
+
+    def decode_ahead(
+        self,
+        adapter: link.Adapter,
+        slots: Items[int],
+        positions: Items[int],
+        tokens: Tensor,
+        read: Read,
+    ) -> None:
+        """Begin nothing: this backend is plain."""
 
     def _embed(self, piece: Piece) -> Tensor:
         """Return embeddings [high - low, H]."""

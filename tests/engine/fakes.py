@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from assistant.engine.sampler import Read
 from assistant.engine.sequence import Chunk, Piece, text_chunk
 from assistant.engine.vocabulary import Vocabulary
 from assistant.errors import MediaError, RequestRefused
@@ -81,6 +82,8 @@ class FakeBackend:
     hungry_slot: int | None = None
     """A row with which no decode step fits into memory."""
     calls: list[str] = field(default_factory=list)
+    begun: list[tuple[list[int], list[int]]] = field(default_factory=list)
+    """Positions and tokens of the steps that might have been done ahead."""
     rows: list[list[int]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -165,6 +168,16 @@ class FakeBackend:
             row.append(_mix(row[-1], token))
             logits.append(self._logits(adapter, row[-1], token))
         return torch.stack(logits)
+
+    def decode_ahead(
+        self,
+        adapter: link.Adapter,
+        slots: Items[int],
+        positions: Items[int],
+        tokens: Tensor,
+        read: Read,
+    ) -> None:
+        self.begun.append((list(positions), read()))
 
     def _logits(self, adapter: link.Adapter, state: int, last: int) -> Tensor:
         logits = torch.zeros(VOCAB_SIZE)

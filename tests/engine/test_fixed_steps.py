@@ -18,6 +18,7 @@ from assistant.engine.native_backend import NativeBackend
 from assistant.model.attention import attend_fixed
 from assistant.model.kv_cache import KVCache
 from assistant.model.phi4 import Phi4Multimodal
+from assistant.wire import link
 from tests.engine.model_prompts import Desk, prompts, reply
 
 CONFIG = EngineConfig(num_slots=3, max_sequence_tokens=640, prefill_chunk_tokens=64)
@@ -117,6 +118,36 @@ def test_a_written_prompt_is_answered_with_the_same_tokens(
     adapter, parts = prompts()["text"]
     plain, fixed = (reply(backend, CONFIG, adapter, parts) for backend in backends)
     assert fixed == plain
+
+
+def test_the_next_step_is_begun_before_its_token_was_read(
+    backends: tuple[NativeBackend, NativeBackend],
+) -> None:
+    adapter, parts = prompts()["text"]
+    _, fixed = backends
+    steps = fixed._fixed
+    assert steps is not None
+    before = steps.num_ahead
+    assert len(reply(fixed, CONFIG, adapter, parts)) == 24
+    assert steps.num_ahead - before == 22, "the first is of the prompt, the second is begun"
+
+
+def test_a_step_begun_on_what_was_taken_back_is_not_used(
+    backends: tuple[NativeBackend, NativeBackend],
+) -> None:
+    """The same row, position and length as before, and other words there."""
+    replies = []
+    for backend in backends:
+        desk = Desk(backend, CONFIG)
+        desk.order(link.Open(1, "none"), link.Mark(1, 0))
+        for number, ids in enumerate(([5, 6, 7], [9, 8, 7]), start=1):
+            desk.order(link.Append(1, [link.TokensPart(ids)]))
+            desk.order(link.Generate(1, number, link.Sampling(max_tokens=3)))
+            desk.run()
+            if number == 1:
+                desk.order(link.Rollback(1, 0), link.Mark(1, 0))
+        replies.append([desk.ids(1, 1), desk.ids(1, 2)])
+    assert replies[0] == replies[1]
 
 
 @pytest.mark.parity
