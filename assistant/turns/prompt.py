@@ -20,7 +20,7 @@ from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 
 from assistant.turns.conversation import Audio, Image, Item, Text
-from assistant.turns.windows import split
+from assistant.turns.windows import is_window
 from assistant.wire import items as wire, link
 
 
@@ -239,7 +239,7 @@ def _body(item: Item, is_as_written: bool) -> list[link.Part]:
     for part in item.content:
         if isinstance(part, Audio):
             if part.samples:
-                sounds.append(link.AudioPart(part.samples))
+                sounds += part.parts()
             elif part.transcript:
                 words.append(link.TextPart(part.transcript))
         elif isinstance(part, Text) and part.text:
@@ -251,10 +251,12 @@ def _complete_windows(
     body: list[link.Part],
 ) -> tuple[list[link.AudioPart], list[link.Part]]:
     """Return the windows that a body begins with, and the rest of it."""
-    if not body or not isinstance(body[0], link.AudioPart):
-        return [], body
-    windows, left = split(body[0].samples)
-    return windows, [*left, *body[1:]]
+    windows: list[link.AudioPart] = []
+    for part in body:
+        if not isinstance(part, link.AudioPart) or not is_window(part):
+            break
+        windows.append(part)
+    return windows, body[len(windows) :]
 
 
 def _arguments(text: str) -> object:

@@ -22,21 +22,22 @@ def windows_end(count: int) -> int:
     return count * link.AUDIO_WINDOW_SAMPLES + link.AUDIO_OVERHANG_SAMPLES if count else 0
 
 
-def split(samples: bytes) -> tuple[list[link.AudioPart], list[link.AudioPart]]:
-    """
-    Cut a recording, float32 at 16 kHz, into parts that read as one.
+def is_window(part: link.AudioPart) -> bool:
+    """Return whether a part is a complete window, whatever follows."""
+    before = link.AUDIO_CONTEXT_SAMPLES if part.is_continuation else 0
+    return len(part.samples) == SAMPLE_BYTES * (before + windows_end(1))
 
-    Returns:
-        Its complete windows, and what is left: at most one part.
-    """
+
+def split(samples: bytes) -> list[link.AudioPart]:
+    """Cut a recording, float32 at 16 kHz, into parts that read as one, windows first."""
     count = num_windows(len(samples) // SAMPLE_BYTES)
     windows = [_part(samples, n, windows_end(n + 1)) for n in range(count)]
     num_left = len(samples) // SAMPLE_BYTES - windows_end(count)
     # What is left makes a token of its own only if another mel frame fits in.
     if count and num_left < link.AUDIO_HOP_SAMPLES:
-        return windows, []
+        return windows
     # To the very end: a clip that is no whole number of samples is refused by the engine.
-    return windows, [_part(samples, count, None)]
+    return [*windows, _part(samples, count, None)]
 
 
 def _part(samples: bytes, number: int, stop: int | None) -> link.AudioPart:

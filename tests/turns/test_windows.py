@@ -5,7 +5,7 @@ from array import array
 
 import pytest
 
-from assistant.turns.windows import num_windows, split, windows_end
+from assistant.turns.windows import is_window, num_windows, split, windows_end
 from assistant.wire import link
 
 WINDOW = link.AUDIO_WINDOW_SAMPLES
@@ -27,7 +27,10 @@ def count(part: link.AudioPart) -> int:
 
 def test_a_short_recording_is_one_part_as_it_is() -> None:
     for samples in (b"", bytes(4 * 400), bytes(7), bytes(4 * WINDOW)):
-        assert split(samples) == ([], [link.AudioPart(samples)])
+        (part,) = split(samples)
+        assert part == link.AudioPart(samples)
+        assert part.samples is samples, "not copied"
+        assert not is_window(part)
 
 
 def test_a_window_is_complete_when_its_last_mel_frame_is() -> None:
@@ -38,8 +41,8 @@ def test_a_window_is_complete_when_its_last_mel_frame_is() -> None:
 
 
 def test_every_part_begins_with_the_last_token_of_the_one_before() -> None:
-    windows, left = split(recording(2 * WINDOW + 5000))
-    parts = [*windows, *left]
+    parts = split(recording(2 * WINDOW + 5000))
+    assert [is_window(part) for part in parts] == [True, True, False]
     assert [part.is_continuation for part in parts] == [False, True, True]
     for number, (part, following) in enumerate(itertools.pairwise(parts), start=1):
         assert first(following) == number * WINDOW - link.AUDIO_CONTEXT_SAMPLES
@@ -49,14 +52,12 @@ def test_every_part_begins_with_the_last_token_of_the_one_before() -> None:
 
 @pytest.mark.parametrize("num_more", [0, 1, link.AUDIO_HOP_SAMPLES - 1])
 def test_what_is_too_short_for_a_mel_frame_is_no_part(num_more: int) -> None:
-    windows, left = split(bytes(4 * (windows_end(1) + num_more)))
-    assert (len(windows), left) == (1, [])
-    windows, left = split(bytes(4 * (windows_end(1) + link.AUDIO_HOP_SAMPLES)))
-    assert (len(windows), len(left)) == (1, 1)
+    (window,) = split(bytes(4 * (windows_end(1) + num_more)))
+    assert is_window(window)
+    assert len(split(bytes(4 * (windows_end(1) + link.AUDIO_HOP_SAMPLES)))) == 2
 
 
 def test_windows_stay_the_same_whatever_is_said_afterwards() -> None:
     longer = recording(windows_end(2) + 777)
-    early, _ = split(longer[: 4 * windows_end(1)])
-    late, _ = split(longer)
-    assert late[:1] == early
+    early = split(longer[: 4 * windows_end(1)])
+    assert split(longer)[:1] == early
