@@ -48,8 +48,11 @@ class Backend(Protocol):
     vocab_size: int
     prefill_tokens_per_s: float
     """How fast prompts are read, once it is warm; infinite where nobody measured."""
-    fallbacks: list[str]
-    """What would make it faster and could not be used, each with its reason."""
+
+    @property
+    def fallbacks(self) -> list[str]:
+        """What would make it faster and could not be used, each with its reason."""
+        ...
 
     def prepare(self, part: Part, adapter: Adapter) -> Chunk:
         """

@@ -85,8 +85,7 @@ class NativeBackend:
             dtype=model.dtype,
             device=model.device,
         )
-        self.fallbacks: list[str] = []
-        """What would be faster and could not be used, with reasons."""
+        self._without_kernel: str | None = None
         self._attend = self._find_attend(kind)
         self._fixed: FixedSteps | None = None
         if fixes_shapes:
@@ -104,8 +103,16 @@ class NativeBackend:
         if not isinstance(found, str):
             return found
         log.error("Triton's attention is off, torch's is used: %s", found)
-        self.fallbacks.append(f"triton attention: {found}")
+        self._without_kernel = found
         return None
+
+    @property
+    def fallbacks(self) -> list[str]:
+        """Name what could not be used of what the configuration asks for."""
+        reasons = {"triton attention": self._without_kernel}
+        if self._fixed is not None:
+            reasons["CUDA graphs"] = self._fixed.recorder.failure
+        return [f"{what}: {why}" for what, why in reasons.items() if why is not None]
 
     def prepare(self, part: link.Part, adapter: link.Adapter) -> Chunk:
         return prepare_part(part, self._phi4.config, self._phi4.tokenizer, self._config)
@@ -249,8 +256,6 @@ class NativeBackend:
         self.vocabulary.prepare()
         if self._fixed is not None:
             self._fixed.prepare(sorted(self.adapters))
-            if self._fixed.recorder.failure is not None:
-                self.fallbacks.append(f"CUDA graphs: {self._fixed.recorder.failure}")
             log.info("%d CUDA graphs recorded", self._fixed.recorder.num_graphs)
         self._measure_prefill(piece)
         self.check_device()
