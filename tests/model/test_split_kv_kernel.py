@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,7 @@ print(float((found - wanted).abs().max()))
 def test_the_kernel_gives_what_its_plain_twin_gives(sizes: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *sizes.split()],
+        cwd=Path(__file__).parents[2],
         env={**os.environ, "TRITON_INTERPRET": "1"},
         capture_output=True,
         text=True,
