@@ -86,7 +86,7 @@ def reading(tokens: Tensor) -> Read:
         return tokens.tolist
     host = torch.empty(tokens.shape, dtype=tokens.dtype, pin_memory=True)
     host.copy_(tokens, non_blocking=True)
-    copied = torch.cuda.Event()
+    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch has no type
     copied.record()
 
     def wait() -> list[int]:
