@@ -58,10 +58,13 @@ class EngineConfig:
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     quantization: Literal["none", "int8", "fp8"] = "none"
     threads: Annotated[int, Bounds(0, 1024)] = 0
+    cuda_graphs: bool = True
+    triton_attention: bool = True
     adapters: str = ""
     num_slots: Annotated[int, Bounds(1, 4096)] = 8
     max_sequence_tokens: Annotated[int, Bounds(64, 4096)] = 4096
     prefill_chunk_tokens: Annotated[int, Bounds(16, 4096)] = 512
+    max_waited_tokens: Annotated[int, Bounds(16)] = 8192
     max_chunk_ms: Annotated[float, Bounds(1, 60_000)] = 150.0
     max_audio_s: Annotated[float, Bounds(1, 1800)] = 1800.0
     max_image_pixels: Annotated[int, Bounds(4096)] = 24_000_000

@@ -93,6 +93,7 @@ def test_options_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) ->
         ("[reply]\ntemperature = inf", "reply.temperature = inf, must be from 0 to 2"),
         ("[reply]\ntemperature = true", "reply.temperature = True, must be of type float"),
         ('[engine]\ndtype = "fp8"', "must be one of 'auto', 'float32', 'bfloat16'"),
+        ('[engine]\nquantization = "int4"', "must be one of 'none', 'int8', 'fp8'"),
         ("[engine]\nbackend = 1", "must be one of 'native', 'transformers'"),
         ("[pairing]\nmax_prompt_images = 1", "keep_prompt_images = 2, must not exceed"),
         ("[engine]\nmax_sequence_tokens = 512", "must be below engine.max_sequence_tokens"),

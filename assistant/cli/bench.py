@@ -1,10 +1,14 @@
-"""``assistant bench engine``: what the engine takes, beside transformers and the bound."""
+"""
+``assistant bench``: what is measured, and ``bench engine``, what the engine takes beside
+transformers and the machine's bound.
+"""
 
 import argparse
 import json
 import sys
 import typing
 
+from assistant.cli import bench_turns
 from assistant.cli.bench_report import card_lines, table_lines
 from assistant.errors import AssistantError, ConfigError
 
@@ -39,6 +43,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="type in which transformers' generate() runs",
     )
     engine.set_defaults(run=run)
+    bench_turns.add_parser(kinds)
 
 
 def run(options: argparse.Namespace) -> int:

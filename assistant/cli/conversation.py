@@ -97,12 +97,12 @@ async def ask(
 
     async def converse(socket: ClientConnection) -> None:
         captions = Captions()
-        await _send(socket, {"type": "conversation.item.create", "item": item})
-        await _send(socket, {"type": "response.create"})
+        await send(socket, {"type": "conversation.item.create", "item": item})
+        await send(socket, {"type": "response.create"})
         captions.receive_request(asyncio.get_running_loop().time())
         await _listen(socket, captions, show, is_one_answer=True)
 
-    await _with_connection(service, converse, timeout_s)
+    await with_connection(service, converse, timeout_s)
 
 
 async def speak(
@@ -141,7 +141,7 @@ async def speak(
         await _say_and_listen(socket, source(), pictures, show, is_one_answer=True)
 
     sounding_s = len(chunks) * sound.CHUNK_S / speed
-    await _with_connection(service, converse, sounding_s + timeout_s)
+    await with_connection(service, converse, sounding_s + timeout_s)
 
 
 async def speak_microphone(
@@ -159,13 +159,18 @@ async def speak_microphone(
             socket, sound.microphone(), pictures, show, is_one_answer=False
         )
 
-    await _with_connection(service, converse, None)
+    await with_connection(service, converse, None)
 
 
-async def _with_connection(
+async def with_connection(
     service: Service, converse: Callable[[ClientConnection], Any], timeout_s: float | None
 ) -> None:
-    """Open the connection, run ``converse`` on it, and name what goes wrong."""
+    """
+    Open a session, run ``converse`` on its socket, and name what goes wrong.
+
+    Raises:
+        CommandError: No connection, one that was lost, or not done in time.
+    """
     try:
         async with connect(
             service.url,
@@ -207,7 +212,7 @@ async def _begin(socket: ClientConnection) -> None:
         "turn_detection": {"type": "server_vad"},
     }
     session = {"type": "realtime", "output_modalities": ["text"], "audio": {"input": audio}}
-    await _send(socket, {"type": "session.update", "session": session})
+    await send(socket, {"type": "session.update", "session": session})
 
 
 async def _say_and_listen(
@@ -222,11 +227,11 @@ async def _say_and_listen(
         async for chunk in source:
             if pictures and number % _FRAME_EVERY_CHUNKS == 0:
                 shown = pictures[min(number // _FRAME_EVERY_CHUNKS, len(pictures) - 1)]
-                await _send(
+                await send(
                     socket, {"type": "input_image_buffer.append", "image": shown.base64}
                 )
             audio = base64.b64encode(chunk).decode()
-            await _send(socket, {"type": "input_audio_buffer.append", "audio": audio})
+            await send(socket, {"type": "input_audio_buffer.append", "audio": audio})
             number += 1
 
     try:
@@ -261,7 +266,8 @@ async def _listen(
     raise CommandError("the service closed the connection before it answered")
 
 
-async def _send(socket: ClientConnection, event: dict[str, Any]) -> None:
+async def send(socket: ClientConnection, event: dict[str, Any]) -> None:
+    """Send one event."""
     await socket.send(json.dumps(event))
 
 

@@ -27,7 +27,7 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     """Return nearly the orthogonal factor of a matrix's polar decomposition [m, n]."""
     a, b, c = _QUINTIC
     is_tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.mT if is_tall else matrix
+    x: Tensor = matrix.mT if is_tall else matrix
     x = x / (x.norm() + 1e-7)
     for _ in range(_ITERATIONS):
         squared = x @ x.mT

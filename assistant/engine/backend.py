@@ -10,6 +10,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from assistant.engine.sampler import Read
 from assistant.engine.sequence import Chunk, Piece
 from assistant.engine.vocabulary import Vocabulary
 from assistant.wire.link import Adapter, Part
@@ -47,6 +48,11 @@ class Backend(Protocol):
     vocab_size: int
     prefill_tokens_per_s: float
     """How fast prompts are read, once it is warm; infinite where nobody measured."""
+
+    @property
+    def fallbacks(self) -> list[str]:
+        """What would make it faster and could not be used, each with its reason."""
+        ...
 
     def prepare(self, part: Part, adapter: Adapter) -> Chunk:
         """
@@ -100,6 +106,29 @@ class Backend(Protocol):
         tokens: Items[int],
     ) -> Tensor:
         """Compute one position in each of several rows; return ``[B, V]`` float32."""
+        ...
+
+    def decode_ahead(
+        self,
+        adapter: Adapter,
+        slots: Items[int],
+        positions: Items[int],
+        tokens: Tensor,
+        read: Read,
+    ) -> None:
+        """
+        Begin, perhaps, the ``decode`` that follows if nothing comes between.
+
+        It writes keys and values behind the ends of these rows only. ``decode`` finds out
+        by itself whether it is asked for just that.
+
+        Args:
+            adapter: As for ``decode``, like the other two.
+            slots: Of the rows.
+            positions: Of the tokens.
+            tokens: [B] int64 on the device, -1 where there is none.
+            read: Waits for the same on the host.
+        """
         ...
 
     @property

@@ -108,6 +108,7 @@ def measure_engine(settings: Settings) -> Figures:
     return {
         "dtype": backend.dtype,
         "quantization": settings.quantization,
+        "fallbacks": "; ".join(backend.fallbacks) or "none",
         "first_token_cold_ms": 1e3 * cold.first_s,
         "first_token_image_early_ms": 1e3 * early.first_s,
         "per_token_ms": 1e3 * early.per_token_s,

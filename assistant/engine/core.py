@@ -48,6 +48,7 @@ class Engine:
             config.prefill_chunk_tokens,
             config.admission_timeout_s,
             shared_chunk_tokens(config, backend.prefill_tokens_per_s),
+            config.max_waited_tokens,
         )
         self._sequences: dict[tuple[int, int], Sequence] = {}
         self._detokenizers: dict[Sequence, Detokenizer] = {}
@@ -62,6 +63,7 @@ class Engine:
             max_sequence_tokens=self._config.max_sequence_tokens,
             num_slots=self._config.num_slots,
             is_meaningless=self._backend.is_meaningless,
+            fallbacks=list(self._backend.fallbacks),
         )
 
     # --- orders ------------------------------------------------------------------------
@@ -122,11 +124,9 @@ class Engine:
             message = f"{self.max_sequences} sequences are open, which is the bound"
             self._reports.failed(key, None, "too_many_sequences", message)
         else:
+            bound = self._config.max_sequence_tokens
             self._sequences[key] = Sequence(
-                key,
-                order.adapter,
-                self._config.max_sequence_tokens,
-                is_background=order.is_background,
+                key, order.adapter, bound, is_background=order.is_background
             )
 
     def _refuse_unknown(self, connection: int, order: link.Order) -> None:
@@ -212,18 +212,21 @@ class Engine:
         sequences = step.sequences if isinstance(step, Decode) else (step.sequence,)
         for sequence in sequences:
             self._reports.admitted(sequence)
+        self._carry_out(step)
+        return True
+
+    def _carry_out(self, step: Step) -> None:
         try:
             tokens = self._runner.run(step)
         except Exception as error:
             self._receive_failure(step, error)
-            return True
-        for sequence in sequences:
+            return
+        for sequence in step.sequences if isinstance(step, Decode) else (step.sequence,):
             if sequence.pending:
                 self._answer(sequence)
                 self._scheduler.update(sequence)
         for sequence, token in tokens:
             self._receive_token(sequence, token)
-        return True
 
     def deadline(self) -> float | None:
         """Return when ``step`` must be called even if nothing was received."""
@@ -251,7 +254,11 @@ class Engine:
             log.error("a step failed: %s", type(step).__name__, exc_info=error)
             # Raises, and so ends the process, if the device is beyond use.
             self._backend.check_device()
-        if isinstance(step, Decode):
+        if isinstance(step, Decode) and code == "out_of_memory" and len(step.slots) > 1:
+            # Whoever still fits goes on.
+            for sequence, slot in zip(step.sequences, step.slots, strict=True):
+                self._carry_out(Decode(step.adapter, (sequence,), (slot,)))
+        elif isinstance(step, Decode):
             for sequence in step.sequences:
                 self._fail_reply(sequence, code, _message(error))
         else:

@@ -4,6 +4,7 @@ The engine's backend over our own Phi-4-multimodal modules.
 Knows which encoder, projector and merged decoder a sequence needs; knows no sequence.
 """
 
+import logging
 import math
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
@@ -23,18 +24,25 @@ from assistant.engine.encoding import (
     begin_sight,
     hear,
     see,
+    time_limit,
 )
+from assistant.engine.fixed_steps import FixedSteps, Recorder, cuda_capture
 from assistant.engine.precision import Precision
 from assistant.engine.prompt_parts import Clip, Picture, prepare_part
 from assistant.engine.roofline import best_of
+from assistant.engine.sampler import Read
 from assistant.engine.sequence import Chunk, Piece
 from assistant.engine.vocabulary import Vocabulary
+from assistant.model.attention import Attend, attend_fixed
 from assistant.model.audio import Projector
 from assistant.model.decoder import Decoder
 from assistant.model.detokenizer import Detokenizer
 from assistant.model.kv_cache import KVCache
 from assistant.model.phi4 import Phi4Multimodal
+from assistant.model.split_kv import find_kernel
 from assistant.wire import link
+
+log = logging.getLogger(__name__)
 
 WARM_UP_TOKENS = 8
 MEASURED_TOKENS = 64
@@ -44,7 +52,15 @@ MEASURED_TOKENS = 64
 class NativeBackend:
     """One loaded model, its encoders, and the KV cache of all rows."""
 
-    def __init__(self, model: Phi4Multimodal, name: str, config: EngineConfig) -> None:
+    def __init__(
+        self,
+        model: Phi4Multimodal,
+        name: str,
+        config: EngineConfig,
+        *,
+        fixes_shapes: bool | None = None,
+    ) -> None:
+        """Use steps of fixed shapes on CUDA, or where the argument says so."""
         self.model = name
         self.device = model.device
         self.dtype = str(Precision.uniform(model.dtype))
@@ -56,33 +72,68 @@ class NativeBackend:
         self.vocab_size = model.config.vocab_size
         self.prefill_tokens_per_s = math.inf
         self._phi4 = model
-        self._is_cpu = torch.device(model.device).type == "cpu"
+        kind = torch.device(model.device).type
+        self._is_cpu = kind == "cpu"
+        if fixes_shapes is None:
+            fixes_shapes = kind == "cuda" and config.cuda_graphs
         self._precision = Precision.uniform(model.dtype)
         self._config = config
         self._cache = KVCache.for_model(
             model.config,
-            num_slots=config.num_slots + background.NUM_ROWS,
+            # Rows that only fill a batch up have a slot too, the last one.
+            num_slots=config.num_slots + background.NUM_ROWS + fixes_shapes,
             max_tokens=config.max_sequence_tokens,
             dtype=model.dtype,
             device=model.device,
         )
+        self._without_kernel: str | None = None
+        self._attend = self._find_attend(kind)
+        self._fixed: FixedSteps | None = None
+        if fixes_shapes:
+            recorder = Recorder(cuda_capture(model.device) if kind == "cuda" else None)
+            attend = self._attend or attend_fixed
+            self._fixed = FixedSteps(
+                model.decoder, self._cache, attend, recorder, config.num_slots
+            )
+
+    def _find_attend(self, kind: str) -> Attend | None:
+        """Return the kernel that decodes, or None for the plain way."""
+        if kind != "cuda" or not self._config.triton_attention:
+            return None
+        model = self._phi4.config
+        heads = model.num_heads, model.num_kv_heads, model.head_dim
+        found = find_kernel(self.device, *heads, self._phi4.dtype)
+        if not isinstance(found, str):
+            return found
+        log.error("Triton's attention is off, torch's is used: %s", found)
+        self._without_kernel = found
+        return None
+
+    @property
+    def fallbacks(self) -> list[str]:
+        """Name what could not be used of what the configuration asks for."""
+        reasons = {"triton attention": self._without_kernel}
+        if self._fixed is not None:
+            reasons["CUDA graphs"] = self._fixed.recorder.failure
+        return [f"{what}: {why}" for what, why in reasons.items() if why is not None]
 
     def prepare(self, part: link.Part, adapter: link.Adapter) -> Chunk:
         return prepare_part(part, self._phi4.config, self._phi4.tokenizer, self._config)
 
     def encode(self, media: object, adapter: link.Adapter) -> Tensor | PartlyEncoded:
-        """Encode some crops or one window of 40 s; embeddings are [N, H] on the device."""
+        """Encode for ``max_chunk_ms`` and a layer; embeddings are [N, H] on the device."""
+        is_over = time_limit(self._config.max_chunk_ms / 1000, self.device)
         state = media.state if isinstance(media, PartlyEncoded) else self._begin(media)
         assert isinstance(state, Sight | Hearing)
         if isinstance(state, Sight):
             assert self._phi4.image_encoder is not None
-            result: Sight | Hearing | Tensor = see(state, self._phi4.image_encoder)
+            result: Sight | Hearing | Tensor = see(state, self._phi4.image_encoder, is_over)
         else:
             assert self._phi4.audio_encoder is not None
             # The projector goes with the adapter, whatever the prompt holds: an answer
             # must not depend on whether a picture came before or after.
             projector: Projector = "vision" if adapter == "vision" else "speech"
-            result = hear(state, self._phi4.audio_encoder, projector)
+            result = hear(state, self._phi4.audio_encoder, projector, is_over)
         return result if isinstance(result, Tensor) else PartlyEncoded(result)
 
     def _begin(self, media: object) -> Sight | Hearing:
@@ -111,11 +162,17 @@ class NativeBackend:
         *,
         wants_logits: bool,
     ) -> Tensor | None:
+        if self._fixed is not None:
+            self._fixed.forget(slot)
         dtype = self._precision.prefill
         decoder = self._phi4.decoder(adapter, dtype)
-        embeds = [self._embed(piece, decoder).to(dtype) for piece in pieces]
+        embeds = torch.cat([self._embed(piece, decoder).to(dtype) for piece in pieces])
+        if self._fixed is not None and wants_logits:
+            logits = self._fixed.read_tail(adapter, slot, start, embeds)
+            if logits is not None:
+                return logits
         num_wanted = 1 if wants_logits else 0
-        hidden = decoder.prefill(torch.cat(embeds), self._cache, slot, start, num_wanted)
+        hidden = decoder.prefill(embeds, self._cache, slot, start, num_wanted)
         return decoder.logits(hidden)[0] if wants_logits else None
 
     def _embed(self, piece: Piece, decoder: Decoder) -> Tensor:
@@ -134,6 +191,10 @@ class NativeBackend:
         positions: Items[int],
         tokens: Items[int],
     ) -> Tensor:
+        if self._fixed is not None:
+            logits = self._fixed.decode(adapter, slots, positions, tokens)
+            if logits is not None:
+                return logits
         precision = self._precision
         dtype = precision.decode if len(slots) == 1 else precision.batch
         decoder = self._phi4.decoder(adapter, dtype)
@@ -144,8 +205,20 @@ class NativeBackend:
             self._integers(positions),
             # A CPU reads each row where it lies; other devices want one shape for all.
             num_keys=None if self._is_cpu else max(positions) + 1,
+            attend=self._attend,
         )
         return decoder.logits(hidden)
+
+    def decode_ahead(
+        self,
+        adapter: link.Adapter,
+        slots: Items[int],
+        positions: Items[int],
+        tokens: Tensor,
+        read: Read,
+    ) -> None:
+        if self._fixed is not None:
+            self._fixed.decode_ahead(adapter, slots, positions, tokens, read)
 
     def _integers(self, values: Items[int]) -> Tensor:
         return torch.tensor(list(values), dtype=torch.int64, device=self.device)
@@ -184,6 +257,9 @@ class NativeBackend:
             side = self._phi4.config.vision.image_size
             self.encode(Picture(np.zeros((side, side, 3), dtype=np.uint8), 1), "vision")
         self.vocabulary.prepare()
+        if self._fixed is not None:
+            self._fixed.prepare(sorted(self.adapters))
+            log.info("%d CUDA graphs recorded", self._fixed.recorder.num_graphs)
         self._measure_prefill(piece)
         self.check_device()
 

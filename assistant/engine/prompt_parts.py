@@ -36,6 +36,8 @@ class Clip:
     """A recording, [N] float32 in [-1, 1] at 16 kHz."""
 
     samples: npt.NDArray[np.float32]
+    is_continuation: bool = False
+    """Begins with the last token of what it continues, which is not embedded again."""
 
 
 def prepare_part(
@@ -63,8 +65,8 @@ def prepare_part(
             return text_chunk(list(ids))
         case link.ImagePart(data, max_crops):
             return _prepare_image(data, max_crops, model, engine)
-        case link.AudioPart(samples):
-            return _prepare_audio(samples, model, engine)
+        case link.AudioPart():
+            return _prepare_audio(part, model, engine)
 
 
 def _prepare_image(
@@ -86,7 +88,8 @@ def _prepare_image(
     )
 
 
-def _prepare_audio(samples: bytes, model: ModelConfig, engine: EngineConfig) -> Chunk:
+def _prepare_audio(part: link.AudioPart, model: ModelConfig, engine: EngineConfig) -> Chunk:
+    samples = part.samples
     if model.audio is None:
         raise RequestRefused("part_unsupported", "this model cannot hear")
     if len(samples) % 4:
@@ -103,9 +106,10 @@ def _prepare_audio(samples: bytes, model: ModelConfig, engine: EngineConfig) -> 
         )
     if not np.isfinite(clip).all():
         raise MediaError("audio_invalid", "the clip has samples that are not finite")
-    num_tokens = num_audio_tokens(len(clip))
-    if num_tokens == 0:
+    num_tokens = num_audio_tokens(len(clip)) - part.is_continuation
+    if num_tokens <= 0:
         raise MediaError(
             "audio_too_short", f"the clip has {len(clip)} samples, too few for one token"
         )
-    return Chunk(kind="audio", num_tokens=num_tokens, media=Clip(clip), is_encoded=False)
+    media = Clip(clip, part.is_continuation)
+    return Chunk(kind="audio", num_tokens=num_tokens, media=media, is_encoded=False)

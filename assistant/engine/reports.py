@@ -6,6 +6,7 @@ those of pictures and recordings (``MediaError``) they are:
 
 =======================  ============================================================
 context_length_exceeded  the sequence would grow past, or fills, its bound
+too_many_images          the sequence would have more pictures than the model can tell apart
 no_free_slot             a reply waited ``admission_timeout_s`` for a row of the cache
 non_finite_logits        the model computed NaN or infinity; no token was drawn from it
 out_of_memory            of the device or the host, in a step for this sequence

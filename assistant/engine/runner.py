@@ -5,6 +5,7 @@ Knows tensors only as what the backend returns and the sampler takes.
 """
 
 import torch
+from torch import Tensor
 
 from assistant.engine import constraint, sampler
 from assistant.engine.backend import Backend, PartlyEncoded
@@ -69,24 +70,34 @@ class Runner:
             sequence.pieces(step.start, step.stop),
             wants_logits=is_last,
         )
-        sequence.receive_computed(step.stop)
         if not is_last:
+            sequence.receive_computed(step.stop)
             return []
         assert logits is not None
         (token,) = sampler.choose(logits.unsqueeze(0), [self._dice[sequence]])
+        sequence.receive_computed(step.stop)
         return [(sequence, token)]
 
     def _decode(self, step: Decode) -> list[tuple[Sequence, int | None]]:
+        positions = [sequence.num_computed for sequence in step.sequences]
         logits = self._backend.decode(
             step.adapter,
             step.slots,
-            [sequence.num_computed for sequence in step.sequences],
+            positions,
             [sequence.chunks[-1].ids[-1] for sequence in step.sequences],
         )
+
+        def go_on(chosen: Tensor, read: sampler.Read) -> None:
+            # The device computes the next step while the host reads and tells this one.
+            following = [position + 1 for position in positions]
+            self._backend.decode_ahead(step.adapter, step.slots, following, chosen, read)
+
+        dice = [self._dice[sequence] for sequence in step.sequences]
+        tokens = sampler.choose(logits, dice, go_on)
+        # Behind all that can fail: a step that did can be tried again, in parts even.
         for sequence in step.sequences:
             sequence.receive_computed(sequence.num_tokens)
-        dice = [self._dice[sequence] for sequence in step.sequences]
-        return list(zip(step.sequences, sampler.choose(logits, dice), strict=True))
+        return list(zip(step.sequences, tokens, strict=True))
 
 
 def failure_code(error: Exception) -> str:

@@ -5,7 +5,7 @@ A reply's random numbers come from its own generator on the CPU, one per token, 
 the same seed gives the same reply on every device and next to whatever batch mates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -36,13 +36,23 @@ class Dice:
         return number.item()
 
 
-def choose(logits: Tensor, dice: Sequence[Dice]) -> list[int | None]:
+Read = Callable[[], list[int]]
+"""Waits for ids on their way from the device."""
+
+
+def choose(
+    logits: Tensor,
+    dice: Sequence[Dice],
+    and_then: Callable[[Tensor, Read], None] | None = None,
+) -> list[int | None]:
     """
     Choose the next token of each row.
 
     Args:
         logits: ``[B, V]`` float32, on any device.
         dice: One per row.
+        and_then: Is given the ids ``[B]`` int64 on the device, -1 for none, before the
+            host waits for them, to let the device go on with them.
 
     Returns:
         Token ids; None where the row holds a NaN or an infinity. The guides of the dice
@@ -58,12 +68,33 @@ def choose(logits: Tensor, dice: Sequence[Dice]) -> list[int | None]:
             tokens[row] = torch.argmax(scores)
         if not die.is_greedy:
             tokens[row] = _draw(scores, die)
+    on_device = torch.where(is_finite, tokens, -1)
+    read = reading(on_device)
+    if and_then is not None:
+        and_then(on_device, read)
     # The one place where the host waits for the device.
-    chosen: list[int] = torch.where(is_finite, tokens, -1).tolist()
+    chosen = read()
     for die, token in zip(dice, chosen, strict=True):
         if die.guide is not None and token >= 0:
             die.guide.receive(token)
     return [token if token >= 0 else None for token in chosen]
+
+
+def reading(tokens: Tensor) -> Read:
+    """Start to copy ids ``[B]`` to the host; what is launched later is not waited for."""
+    if tokens.device.type != "cuda":
+        return tokens.tolist
+    host = torch.empty(tokens.shape, dtype=tokens.dtype, pin_memory=True)
+    host.copy_(tokens, non_blocking=True)
+    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch has no type
+    copied.record()
+
+    def wait() -> list[int]:
+        copied.synchronize()
+        ids: list[int] = host.tolist()
+        return ids
+
+    return wait
 
 
 def _draw(row: Tensor, die: Dice) -> Tensor:

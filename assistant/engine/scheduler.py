@@ -10,15 +10,20 @@ one bounded range of one sequence, decode one token for every ready sequence of 
 * The rest of a prompt whose reply is waited for goes before reading ahead, but of
   ``MAX_TAIL_RUN`` + 1 chunks one is reading ahead, so that neither starves.
 * Within each of the two, sequences take turns, one chunk each.
+* Prompts of replies are read together as long as they owe no more than
+  ``max_waited_tokens``: whoever came first is answered sooner than if all took turns. What
+  fits into one chunk never waits for that.
 * A speculative reply gets a step when nobody else has one to make, so it holds up others
   by the one step under way at most. It pauses, and goes on where it stopped.
+* A sequence in the background comes after everything else, and gets the step after
+  ``max_passed_over`` steps of others, so that it ends under any load.
 
 A sequence needs a row of the cache while it has work. When none is free, the row used
 least recently by a sequence without work is taken; for a reply that is waited for also
-one of a sequence that speculates, or else of one that only reads ahead. Speculation takes
-nobody's row. What is taken is computed again when its owner has work: the owner loses
-time, never content. A reply waits while all rows belong to replies, first come first
-served, and gives up after ``admission_timeout_s``.
+that of one that speculates, or of one that only reads ahead. Speculation takes nobody's
+row, and the background has one of its own. What is taken is computed again when its owner
+has work: the owner loses time, never content. A reply waits while all rows belong to
+replies, first come first served, and gives up after ``admission_timeout_s``.
 """
 
 from dataclasses import dataclass
@@ -30,6 +35,8 @@ from assistant.engine.slots import Slots
 from assistant.wire.link import Adapter
 
 MAX_TAIL_RUN = 3
+MAX_PASSED_OVER = 64
+"""At 30 ms a step the background goes on every two seconds."""
 MIN_CHUNK_TOKENS = 16
 """Fewer would read all weights for next to nothing."""
 
@@ -79,16 +86,24 @@ class Scheduler:
         prefill_chunk_tokens: int,
         admission_timeout_s: float,
         shared_chunk_tokens: int | None = None,
+        max_waited_tokens: int | None = None,
+        max_passed_over: int = MAX_PASSED_OVER,
     ) -> None:
         """Read ``shared_chunk_tokens`` at once while replies are written, if given."""
         self.slots = slots
         self.prefill_chunk_tokens = prefill_chunk_tokens
         self.shared_chunk_tokens = shared_chunk_tokens or prefill_chunk_tokens
+        self.max_waited_tokens = max_waited_tokens
+        self.max_passed_over = max_passed_over
         self.admission_timeout_s = admission_timeout_s
         # Dictionaries serve as ordered sets: who comes first is served first.
         self._replying: dict[Sequence, None] = {}
         self._reading: dict[Sequence, None] = {}
         self._speculating: dict[Sequence, None] = {}
+        self._admitted: dict[Sequence, None] = {}
+        """Of those replying, the ones whose prompts are being read."""
+        self._num_passed_over = 0
+        """Steps since the background had one while it could have used it."""
         self._owed: set[Adapter] = set()
         """Adapters that decode before the next chunk may run."""
         self._turns: dict[Adapter, None] = {}
@@ -111,7 +126,7 @@ class Scheduler:
             wanted = self._reading if sequence.pending else None
             if sequence in self._replying or sequence in self._speculating:
                 self.slots.touch(sequence)
-        for ring in (self._replying, self._reading, self._speculating):
+        for ring in self._rings():
             if ring is not wanted:
                 ring.pop(sequence, None)
         if wanted is not None:
@@ -119,18 +134,22 @@ class Scheduler:
 
     def remove(self, sequence: Sequence) -> None:
         """Forget a sequence and free its row."""
-        self._replying.pop(sequence, None)
-        self._reading.pop(sequence, None)
-        self._speculating.pop(sequence, None)
+        for ring in self._rings():
+            ring.pop(sequence, None)
+        self._admitted.pop(sequence, None)
         self._background.remove(sequence)
         self.slots.give_back(sequence)
+
+    def _rings(self) -> tuple[dict[Sequence, None], ...]:
+        """Return those with work by what it is for, the most urgent first."""
+        return self._replying, self._reading, self._speculating
 
     # --- rows --------------------------------------------------------------------------
 
     def admit(self) -> list[Sequence]:
         """Give rows to those with work; return the sequences that lost theirs."""
         evicted = self._background.admit()
-        for waiting in (self._replying, self._reading, self._speculating):
+        for waiting in self._rings():
             for sequence in waiting:
                 if self.slots.get(sequence) is not None:
                     continue
@@ -185,6 +204,17 @@ class Scheduler:
 
     def next_step(self) -> Step | None:
         """Return what to compute now; None when nobody with a row has work."""
+        waiting = self._background.next
+        if waiting is None:
+            self._num_passed_over = 0
+            return self._next_urgent_step()
+        step = None
+        if self._num_passed_over < self.max_passed_over:
+            step = self._next_urgent_step()
+        self._num_passed_over = 0 if step is None else self._num_passed_over + 1
+        return step or self._do_background(waiting)
+
+    def _next_urgent_step(self) -> Step | None:
         ready: dict[Adapter, list[Sequence]] = {}
         tails: list[Sequence] = []
         for sequence in self._with_rows(self._replying):
@@ -201,7 +231,7 @@ class Scheduler:
                 return self._chunk_of(chosen, is_shared=bool(ready))
         if ready:
             return self._decode(ready)
-        return self._speculate() or self._do_background()
+        return self._speculate()
 
     def _with_rows(self, ring: dict[Sequence, None]) -> list[Sequence]:
         return [sequence for sequence in ring if self.slots.get(sequence) is not None]
@@ -220,10 +250,7 @@ class Scheduler:
             self._take_turn(mate, self._speculating)
         return self._decode_together(chosen.adapter, mates)
 
-    def _do_background(self) -> Step | None:
-        sequence = self._background.next
-        if sequence is None:
-            return None
+    def _do_background(self, sequence: Sequence) -> Step:
         if sequence.can_decode:
             return self._decode_together(sequence.adapter, [sequence])
         return self._chunk_of(sequence, is_shared=True)
@@ -238,7 +265,26 @@ class Scheduler:
         ring[sequence] = None
         self.slots.touch(sequence)
 
+    def being_read(self) -> list[Sequence]:
+        """Return those whose prompts share ``max_waited_tokens``."""
+        return list(self._admitted)
+
+    def _within_budget(self, tails: list[Sequence]) -> list[Sequence]:
+        """Return whose prompts are read now, in the order of their turns."""
+        if self.max_waited_tokens is None:
+            return tails
+        self._admitted = {s: None for s in self._admitted if s in tails}
+        num_owed = sum(sequence.num_owed for sequence in self._admitted)
+        for sequence in sorted(tails, key=self._received_at):
+            fits = num_owed + sequence.num_owed <= self.max_waited_tokens
+            if sequence not in self._admitted and (fits or not self._admitted):
+                self._admitted[sequence] = None
+                num_owed += sequence.num_owed
+        limit = self.prefill_chunk_tokens
+        return [s for s in tails if s in self._admitted or s.num_owed <= limit]
+
     def _choose_chunk(self, tails: list[Sequence]) -> Sequence | None:
+        tails = self._within_budget(tails)
         others = self._with_rows(self._reading)
         if tails and (not others or self._num_tail_run < MAX_TAIL_RUN):
             self._num_tail_run += 1

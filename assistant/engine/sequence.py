@@ -17,6 +17,9 @@ from typing import Literal
 from assistant.errors import RequestRefused
 from assistant.wire.link import Adapter, Sampling
 
+MAX_IMAGES = 64
+"""In one sequence: the model was trained with no more."""
+
 Kind = Literal["text", "image", "audio"]
 
 
@@ -111,6 +114,11 @@ class Sequence:
         self.failure: str | None = None
         """Code of the append that failed; only a rollback clears it."""
 
+    @property
+    def num_owed(self) -> int:
+        """Positions that are not in the cache yet."""
+        return self.num_tokens - self.num_computed
+
     # --- growing -----------------------------------------------------------------------
 
     def append(self, chunks: Iterable[Chunk]) -> None:
@@ -118,9 +126,16 @@ class Sequence:
         Add chunks at the end, all or none.
 
         Raises:
-            RequestRefused: ``context_length_exceeded``; nothing was added.
+            RequestRefused: ``context_length_exceeded`` or ``too_many_images``; nothing was
+                added.
         """
         chunks = list(chunks)
+        num_images = sum(chunk.kind == "image" for chunk in [*self.chunks, *chunks])
+        if num_images > MAX_IMAGES:
+            raise RequestRefused(
+                "too_many_images",
+                f"sequence would have {num_images} pictures, the bound is {MAX_IMAGES}",
+            )
         counts = {"text": 0, "image": 0, "audio": 0}
         for chunk in chunks:
             counts[chunk.kind] += chunk.num_tokens

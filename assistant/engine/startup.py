@@ -140,8 +140,17 @@ def _load(
         from assistant.engine.transformers_backend import TransformersBackend
 
         return TransformersBackend.load(folder, config, device, dtype, adapters)
+    from assistant.engine import memory
     from assistant.model.phi4 import Phi4Multimodal
+    from assistant.model.weights import read_checkpoint
 
+    free = memory.free_bytes(device)
+    if free is not None:
+        found = read_checkpoint(folder, adapters)
+        shapes = {name: tensor.shape for name, tensor in found.tensors.items()}
+        num_adapters = 1 + len(found.loras)
+        needs = memory.needed(found.config, shapes, num_adapters, config, dtype)
+        memory.check_memory(needs, free, config, device)
     model = Phi4Multimodal.load(
         folder,
         device=device,

@@ -27,6 +27,7 @@ from transformers.models.phi4_multimodal.modeling_phi4_multimodal import (
 from assistant.config import EngineConfig
 from assistant.engine.native_backend import ReplyText
 from assistant.engine.prompt_parts import Clip, Picture, prepare_part
+from assistant.engine.sampler import Read
 from assistant.engine.sequence import Chunk, Piece, text_chunk
 from assistant.engine.vocabulary import Vocabulary
 from assistant.errors import CheckpointError
@@ -63,6 +64,7 @@ class TransformersBackend:
         self.adapters: frozenset[link.Adapter] = frozenset({"none", *checkpoint.loras})
         self.vocab_size = checkpoint.config.vocab_size
         self.prefill_tokens_per_s = math.inf  # not measured
+        self.fallbacks: list[str] = []
         self._model_config = checkpoint.config
         self._tokenizer = tokenizer
         self._config = config
@@ -135,6 +137,13 @@ class TransformersBackend:
 
     def _encode_clip(self, clip: Clip, adapter: link.Adapter) -> Tensor:
         features = torch.from_numpy(log_mel(clip.samples)).to(self.device)  # [n, 80]
+        num_before = 0
+        if clip.is_continuation:
+            # Windows know nothing of each other: any first one does, up to its last token.
+            assert self._model_config.audio is not None
+            num_before = self._model_config.audio.window_frames
+            silence = features.new_zeros(8 * (num_before - 1), features.shape[1])
+            features = torch.cat([silence, features])
         num_tokens = -(-len(features) // 8)
         embeds: Tensor = self._hf.model.embed_tokens_extend.audio_embed(
             *self._places(self._hf.config.audio_config.audio_token_id, num_tokens),
@@ -142,7 +151,7 @@ class TransformersBackend:
             audio_embed_sizes=[num_tokens],
             audio_projection_mode="vision" if adapter == "vision" else "speech",
         )
-        return embeds[0]
+        return embeds[0, num_before:]
 
     def _places(self, placeholder: int, num_tokens: int) -> tuple[Tensor, Tensor]:
         """Return placeholder ids [1, N] and embeddings [1, N, H] to be overwritten."""
@@ -189,6 +198,16 @@ class TransformersBackend:
             embeds = self._embed(Piece(text_chunk([token]), 0, 1))
             rows.append(self._logits(self._read(slot, position, embeds)))
         return torch.stack(rows)
+
+    def decode_ahead(
+        self,
+        adapter: link.Adapter,
+        slots: Items[int],
+        positions: Items[int],
+        tokens: Tensor,
+        read: Read,
+    ) -> None:
+        """Begin nothing: this backend is plain."""
 
     def _embed(self, piece: Piece) -> Tensor:
         """Return embeddings [high - low, H]."""

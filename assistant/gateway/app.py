@@ -91,6 +91,7 @@ async def _health(request: Request) -> JSONResponse:
             "dtype": ready.dtype,
             "max_sequence_tokens": ready.max_sequence_tokens,
             "num_slots": ready.num_slots,
+            "fallbacks": ready.fallbacks,
         }
     return JSONResponse(
         {

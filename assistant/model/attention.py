@@ -6,9 +6,14 @@ they share instead of repeating keys: ``Hq = G * Hkv``, and query head ``h`` rea
 ``h // G``.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name everybody knows it by)
 from torch import Tensor
+
+Attend = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+"""``attend_fixed``, or what gives the same sooner."""
 
 
 def span_mask(start: int, end: int, device: torch.device) -> Tensor | None:
@@ -107,3 +112,25 @@ def attend_batch(
         attn_mask=mask[:, None, None],
     )
     return out.flatten(1)
+
+
+def attend_fixed(
+    queries: Tensor, keys: Tensor, values: Tensor, slots: Tensor, positions: Tensor
+) -> Tensor:
+    """
+    Attend with one token of each sequence; no shape depends on how long they are.
+
+    The plain twin of ``split_kv_kernel.attend_split``: reads whole rows of the cache.
+
+    Args:
+        queries: [B, Hq, D].
+        keys: [S, Hkv, T, D], one layer of the cache.
+        values: As ``keys``.
+        slots: [B] int64.
+        positions: [B] int64, the last position that each row reads.
+
+    Returns:
+        [B, Hq * D].
+    """
+    mask = torch.arange(keys.shape[2], device=keys.device) <= positions[:, None]
+    return attend_batch(queries, keys, values, slots, mask)

@@ -7,7 +7,7 @@ Attention spans windows of 40 s; the windows of a longer recording know nothing 
 other, so each can be encoded as soon as it is complete.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -38,13 +38,23 @@ class AudioWindow:
     """Subsampled frames that attend to each other; those after the tokens are zeros."""
 
 
-def split_windows(num_mel_frames: int, config: AudioConfig) -> list[AudioWindow]:
+def split_windows(
+    num_mel_frames: int, config: AudioConfig, *, is_continuation: bool = False
+) -> list[AudioWindow]:
     """
     Split a recording of so many mel frames into windows of attention.
 
-    All windows but the last are the same whatever follows: they can be encoded early.
+    All windows but the last are the same whatever follows: they can be encoded early. A
+    continuation begins with the ``time_reduction`` mel frames before a window's first one.
     """
     reduction, size = config.time_reduction, config.window_frames
+    if is_continuation:
+        shifted = split_windows(num_mel_frames - reduction + size * reduction, config)
+        offset = (size - 1) * reduction
+        return [
+            replace(w, mel_start=w.mel_start - offset, mel_stop=w.mel_stop - offset)
+            for w in shifted[1:]
+        ]
     num_tokens = -(-num_mel_frames // reduction)
     is_split = num_tokens > size
     return [
@@ -59,6 +69,18 @@ def split_windows(num_mel_frames: int, config: AudioConfig) -> list[AudioWindow]
         )
         for start in range(0, num_tokens, size)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Subsampled frames of one window on their way through the Conformer."""
+
+    x: Tensor
+    """[num_attended, hidden_size]."""
+    bias: Tensor
+    num_tokens: int
+    num_blocks: int = 0
+    """How many blocks they have passed."""
 
 
 class AudioTower(nn.Module):
@@ -76,6 +98,13 @@ class AudioTower(nn.Module):
 
     def forward(self, features: Tensor, window: AudioWindow) -> Tensor:
         """Encode the features [mel_stop - mel_start, num_mels] of a window."""
+        frames = self.begin(features, window)
+        while frames.num_blocks < len(self.encoders):
+            frames = self.advance(frames)
+        return self.finish(frames)
+
+    def begin(self, features: Tensor, window: AudioWindow) -> Frames:
+        """Subsample the features of a window, see ``forward``."""
         # Normalised in float32: log-mel values are large, and bfloat16 has 3 digits.
         x: Tensor = self.encoder_embedding(features).to(self.embed.out.weight.dtype)
         x = self.embed(x)
@@ -83,9 +112,17 @@ class AudioTower(nn.Module):
         x = x[-window.num_tokens :]
         x = pad(x, (0, 0, 0, window.num_attended - window.num_tokens))
         bias = self.relative_attention_bias_layer(window.num_attended)
-        for block in self.encoders:
-            x = block(x, bias)
-        return x[: window.num_tokens]
+        return Frames(x, bias, window.num_tokens)
+
+    def advance(self, frames: Frames) -> Frames:
+        """Return them one block further."""
+        x = self.encoders[frames.num_blocks](frames.x, frames.bias)
+        return replace(frames, x=x, num_blocks=frames.num_blocks + 1)
+
+    def finish(self, frames: Frames) -> Tensor:
+        """Return [num_tokens, hidden_size] of what has passed all blocks."""
+        assert frames.num_blocks == len(self.encoders)
+        return frames.x[: frames.num_tokens]
 
 
 class AudioEncoder(nn.Module):
@@ -126,10 +163,16 @@ class AudioEncoder(nn.Module):
 
     def encode_window_features(self, features: Tensor, window: AudioWindow) -> Tensor:
         """Encode one window from just the features it needs."""
-        hidden: Tensor = self.encoder(
-            features.to(self.up_proj_for_speech.weight.device), window
-        )
+        hidden: Tensor = self.encoder(features.to(self._device), window)
         return hidden
+
+    def begin_window(self, features: Tensor, window: AudioWindow) -> Frames:
+        """Begin what ``encode_window_features`` does; the tower advances and ends it."""
+        return self.encoder.begin(features.to(self._device), window)
+
+    @property
+    def _device(self) -> torch.device:
+        return self.up_proj_for_speech.weight.device
 
     def project(self, hidden: Tensor, projector: Projector) -> Tensor:
         """Turn encoded frames [T, hidden_size] into embeddings [T, out_size]."""

@@ -11,7 +11,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name everybody knows it by)
 from torch import Tensor, nn
 
-from assistant.model.attention import attend_batch, attend_rows, attend_span, span_mask
+from assistant.model.attention import (
+    Attend,
+    attend_batch,
+    attend_rows,
+    attend_span,
+    span_mask,
+)
 from assistant.model.config import ModelConfig
 from assistant.model.fp8 import Fp8Matrix
 from assistant.model.kv_cache import KVCache
@@ -181,6 +187,52 @@ class Decoder(nn.Module):
         out: Tensor = self.norm(hidden)
         return out
 
+    def read_tail(
+        self, embeds: Tensor, cache: KVCache, slot: Tensor, start: Tensor, last: Tensor
+    ) -> Tensor:
+        """
+        Read as ``prefill`` does, with shapes that depend on the size of ``embeds`` alone.
+
+        What follows the last token may be anything: its keys and values lie behind the
+        sequence's end, where they are overwritten before they are read.
+
+        Args:
+            embeds: [T, H]; all of it must fit into the slot behind ``start``.
+            cache: Where the sequence lives.
+            slot: [1] int64.
+            start: [1] int64, the position of the first token.
+            last: [1] int64, which of the T tokens is the last one that counts.
+
+        Returns:
+            Its hidden state [1, H] after the final norm.
+        """
+        num_tokens = embeds.shape[0]
+        positions = start + torch.arange(num_tokens, device=embeds.device)
+        cos, sin = self.rope.for_positions(positions, embeds)
+        mask = torch.arange(cache.max_tokens, device=embeds.device) <= positions[:, None]
+        slots = slot.expand(num_tokens)
+        hidden = embeds
+        for index, block in enumerate(self.blocks):
+            queries, keys, values = block.self_attn.project(
+                block.input_layernorm(hidden), cos, sin
+            )
+            all_keys, all_values = cache.keys[index], cache.values[index]
+            all_keys[slots, :, positions] = keys.to(all_keys.dtype)
+            all_values[slots, :, positions] = values.to(all_keys.dtype)
+            if index == len(self.layers) - 1:
+                hidden, queries, mask = (
+                    x.index_select(0, last) for x in (hidden, queries, mask)
+                )
+            attended = attend_span(
+                queries.to(all_keys.dtype),
+                all_keys.index_select(0, slot)[0],
+                all_values.index_select(0, slot)[0],
+                mask,
+            )
+            hidden = block.finish(hidden, attended.to(hidden.dtype))
+        out: Tensor = self.norm(hidden)
+        return out
+
     def decode(
         self,
         embeds: Tensor,
@@ -188,6 +240,7 @@ class Decoder(nn.Module):
         slots: Tensor,
         positions: Tensor,
         num_keys: int | None = None,
+        attend: Attend | None = None,
     ) -> Tensor:
         """
         Read one token of each of B sequences and write its key and value.
@@ -200,6 +253,7 @@ class Decoder(nn.Module):
             num_keys: A bound of ``positions + 1`` for all rows. With it shapes are fixed
                 and nothing is read back from the device (graphs, no waiting); without it
                 a CPU takes the rows one by one, which is faster there.
+            attend: Attends in its place, with shapes that are always the same.
 
         Returns:
             Hidden states [B, H] after the final norm.
@@ -208,7 +262,9 @@ class Decoder(nn.Module):
         mask: Tensor | None = None
         slot_list: list[int] = []
         counts: list[int] = []
-        if num_keys is None and embeds.device.type == "cpu":
+        if attend is not None:
+            pass
+        elif num_keys is None and embeds.device.type == "cpu":
             slot_list, counts = slots.tolist(), (positions + 1).tolist()
         else:
             bound = int(positions.max()) + 1 if num_keys is None else num_keys
@@ -222,7 +278,9 @@ class Decoder(nn.Module):
             queries = queries.to(all_keys.dtype)
             all_keys[slots, :, positions] = keys.to(all_keys.dtype)
             all_values[slots, :, positions] = values.to(all_keys.dtype)
-            if mask is None:
+            if attend is not None:
+                attended = attend(queries, all_keys, all_values, slots, positions)
+            elif mask is None:
                 attended = attend_rows(queries, all_keys, all_values, slot_list, counts)
             else:
                 attended = attend_batch(queries, all_keys, all_values, slots, mask)

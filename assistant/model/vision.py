@@ -8,7 +8,7 @@ nothing of prompts. Parameters are named as in the native checkpoint layout.
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -97,6 +97,20 @@ class VisionLayer(nn.Module):
         return out
 
 
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """Crops on their way through the tower."""
+
+    x: Tensor
+    """[B, rows * cols, D]."""
+    rows: int
+    cols: int
+    valid: Tensor | None
+    """Those that may be looked at; None for all."""
+    num_layers: int = 0
+    """How many layers they have passed."""
+
+
 class VisionTower(nn.Module):
     """The part of SigLIP that is used: no last layer, no final norm, no pooling head."""
 
@@ -119,6 +133,13 @@ class VisionTower(nn.Module):
 
         Returns [B, ceil(valid_rows / 2), ceil(valid_cols / 2), D], pooled 2 x 2.
         """
+        patches = self.begin(pixels, valid_rows, valid_cols)
+        while patches.num_layers < len(self.layers):
+            patches = self.advance(patches)
+        return self.finish(patches)
+
+    def begin(self, pixels: Tensor, valid_rows: int, valid_cols: int) -> Patches:
+        """Embed crops, see ``forward``."""
         # An odd last row is pooled with the row of filling after it: filling that
         # is looked from, but never at. Filling beyond it leaves no trace.
         rows, cols = valid_rows + valid_rows % 2, valid_cols + valid_cols % 2
@@ -127,10 +148,17 @@ class VisionTower(nn.Module):
         if (rows, cols) != (valid_rows, valid_cols):
             ids = torch.arange(rows * cols, device=pixels.device).view(rows, cols)
             valid = ids[:valid_rows, :valid_cols].flatten()
-        x = self.embeddings(region, valid_rows, valid_cols)
-        for layer in self.layers:
-            x = layer(x, valid, None)
-        return _pool(x.view(len(pixels), rows, cols, -1))
+        return Patches(self.embeddings(region, valid_rows, valid_cols), rows, cols, valid)
+
+    def advance(self, patches: Patches) -> Patches:
+        """Return them one layer further."""
+        x = self.layers[patches.num_layers](patches.x, patches.valid, None)
+        return replace(patches, x=x, num_layers=patches.num_layers + 1)
+
+    def finish(self, patches: Patches) -> Tensor:
+        """Pool what has passed all layers, see ``forward``."""
+        assert patches.num_layers == len(self.layers)
+        return _pool(patches.x.view(len(patches.x), patches.rows, patches.cols, -1))
 
     def forward_plain(self, pixels: Tensor, mask: Tensor) -> Tensor:
         """
@@ -231,6 +259,11 @@ class ImageEncoder(nn.Module):
         pixels = self._pixels(image, list(group.crops))
         patches = self.img_processor(pixels, group.rows, group.cols)
         return dict(zip(group.crops, patches, strict=True))
+
+    def begin_group(self, image: PreparedImage, group: CropGroup) -> Patches:
+        """Begin what ``encode_group`` does at once; the tower advances and finishes it."""
+        pixels = self._pixels(image, list(group.crops))
+        return self.img_processor.begin(pixels, group.rows, group.cols)
 
     def assemble(self, image: PreparedImage, encoded: Mapping[int, Tensor]) -> Tensor:
         """Embed a picture whose groups are all encoded: [num_tokens, out_size]."""

@@ -28,6 +28,9 @@ SINGLE = "model.safetensors"
 class Readable(Protocol):
     """A tensor whose values are there when they are asked for."""
 
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
     def read(self) -> Tensor:
         """Return the values; on the CPU if they come from a file."""
         ...

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from msgspec import UNSET, structs
 
-from assistant.wire import items as wire, refusals
+from assistant.turns.windows import split
+from assistant.wire import items as wire, link, refusals
 
 MAX_ECHO_CHARS = 256 * 1024
 """A longer data URI is left out when its item is echoed (outgoing messages stay small)."""
@@ -26,6 +27,15 @@ class Audio:
 
     samples: bytes
     transcript: str | None = None
+    _cut: tuple[bytes, list[link.AudioPart]] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
+
+    def parts(self) -> list[link.AudioPart]:
+        """Return what it is to the engine; a long one is cut into windows once."""
+        if self._cut is None or self._cut[0] is not self.samples:
+            self._cut = self.samples, split(self.samples)
+        return self._cut[1]
 
 
 @dataclass(slots=True)

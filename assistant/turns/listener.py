@@ -40,6 +40,13 @@ class Listener:
         self.utterance = Utterance(item, start)
         self._see(self.utterance, self._buffer.heard)
 
+    def hear_windows(self) -> bool:
+        """Take what is said for good of a long utterance; return whether there is more."""
+        utterance = self.utterance
+        return utterance is not None and utterance.hear_windows(
+            self._media, self._buffer.heard
+        )
+
     def pause(self, boundary: SoftEnd, now: float, *, may_be_answered: bool) -> None:
         """The user may have finished; then what is cut here is what will be committed."""
         utterance = self._open()
@@ -137,7 +144,8 @@ class Listener:
         self, utterance: Utterance, start: int, stop: int, speech_end: int
     ) -> Utterance:
         self.utterance = None
-        utterance.start = start
+        if utterance.start != start:
+            utterance.begin_anew(start)
         utterance.turn.timeline.speech_end = self._buffer.seconds(speech_end)
         utterance.hear(self._media, start, stop)
         self._see(utterance, speech_end)

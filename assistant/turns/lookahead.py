@@ -122,6 +122,7 @@ class Lookahead:
         Otherwise it is taken back, and the next orders of the mirror end it.
         """
         self._is_barred = False
+        self._mirror.tally.num_early = self._mirror.tally.num_read
         speculation = self._speculation
         if speculation is None or not speculation.plan.gives_the_same_as(plan):
             self._take_back()

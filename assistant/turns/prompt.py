@@ -11,7 +11,8 @@ payloads. The format is the model's own, without a newline anywhere:
 Consecutive items of one role share a header (results of tools have their own); in an item
 pictures come first, then sound, then words, as the model was trained. An item that has
 nothing to read, because its picture was dropped for instance, leaves no trace. Pictures
-are a segment of their own: they are known, and read, before the sound that follows them.
+are a segment of their own: they are known, and read, before the sound that follows them;
+and so is every complete window of a long recording.
 """
 
 import json
@@ -19,6 +20,7 @@ from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 
 from assistant.turns.conversation import Audio, Image, Item, Text
+from assistant.turns.windows import is_window
 from assistant.wire import items as wire, link
 
 
@@ -66,6 +68,11 @@ def segments(
         if pictures:
             pictures_key = ("pictures", item, version, is_first)
             built.append(Segment(pictures_key, (*opening, *pictures)))
+            opening = []
+        windows, body = _complete_windows(body)
+        for number, window in enumerate(windows):
+            window_key = ("window", item, version, number, bool(opening))
+            built.append(Segment(window_key, (*opening, window)))
             opening = []
         if body:
             key = _key(item, is_first, version, entry.is_as_written)
@@ -232,12 +239,24 @@ def _body(item: Item, is_as_written: bool) -> list[link.Part]:
     for part in item.content:
         if isinstance(part, Audio):
             if part.samples:
-                sounds.append(link.AudioPart(part.samples))
+                sounds += part.parts()
             elif part.transcript:
                 words.append(link.TextPart(part.transcript))
         elif isinstance(part, Text) and part.text:
             words.append(link.TextPart(part.text))
     return sounds + words
+
+
+def _complete_windows(
+    body: list[link.Part],
+) -> tuple[list[link.AudioPart], list[link.Part]]:
+    """Return the windows that a body begins with, and the rest of it."""
+    windows: list[link.AudioPart] = []
+    for part in body:
+        if not isinstance(part, link.AudioPart) or not is_window(part):
+            break
+        windows.append(part)
+    return windows, body[len(windows) :]
 
 
 def _arguments(text: str) -> object:

@@ -151,6 +151,8 @@ class Session:
     def receive_audio(self, num_samples: int, now: float) -> None:
         """That many samples were put into the ring."""
         self._buffer.receive_audio(num_samples, now)
+        if self._listener.hear_windows():
+            self._go_on(now)
         if num_samples and not self.detects_turns and self._listener.utterance is None:
             self._listener.begin(self._new_id("item"), self._buffer.start)
             self._go_on(now)

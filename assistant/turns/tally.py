@@ -22,9 +22,11 @@ class Tally:
     """How much later the first token would have come without the speculation."""
     num_read: int = 0
     """Tokens of prompts that the engine was given to read."""
+    num_early: int = 0
+    """Of these, the ones read before the answer was asked for."""
     num_reread: int = 0
-    """Of these, the ones it had read for an earlier answer: after a change of adapter, a
-    trimmed or edited history, or a new engine."""
+    """Of those read, the ones it had read for an earlier answer: after a change of
+    adapter, a trimmed or edited history, or a new engine."""
     num_written: int = 0
     """Tokens of replies, of speculations too."""
     num_wasted: int = 0
@@ -54,6 +56,7 @@ class Tally:
             "confirmed": self.num_confirmed,
             "won_ms": round(self.won_s * 1000, 2),
             "read_tokens": self.num_read,
+            "early_tokens": self.num_early,
             "reread_tokens": self.num_reread,
             "written_tokens": self.num_written,
             "wasted_tokens": self.num_wasted,

@@ -3,8 +3,9 @@ Transcripts of what the user said: the same model, asked for the words of one cl
 
 Each has a sequence of its own under the speech adapter, so the conversation's stays as it
 is, and is done in the engine's background. One at a time is begun, and none while the
-conversation is being answered: a transcript delays nobody. Whatever was asked for ends as
-``completed`` or ``failed`` and once, unless its item is deleted before.
+conversation is being answered: a transcript delays others by a rare short step at most.
+Whatever was asked for ends as ``completed`` or ``failed`` and once, unless its item is
+deleted before.
 """
 
 from collections import deque

@@ -42,6 +42,13 @@ Control = Literal["system", "user", "assistant", "end", "tool", "tool_end", "too
 """A control token by name. User text can never become one."""
 
 MAX_MESSAGE_BYTES = 128 * 2**20  # 30 minutes of float32 audio at 16 kHz are 115 MB
+
+# How a recording can be cut without a difference: the encoder's windows of 500 tokens, the
+# token before them that the first one is computed from, and the rest of the last mel frame.
+AUDIO_WINDOW_SAMPLES = 640_000
+AUDIO_CONTEXT_SAMPLES = 1280
+AUDIO_OVERHANG_SAMPLES = 240
+AUDIO_HOP_SAMPLES = 160
 _LENGTH = struct.Struct("<I")
 
 
@@ -82,6 +89,10 @@ class AudioPart(Message):
     """One clip: float32 little-endian mono samples at 16 kHz in [-1, 1]."""
 
     samples: bytes
+    is_continuation: bool = False
+    """It goes on where the part before it ends, and both read as one recording. That part
+    holds ``AUDIO_WINDOW_SAMPLES`` of its own and ``AUDIO_OVERHANG_SAMPLES`` of this one;
+    this one begins with the last ``AUDIO_CONTEXT_SAMPLES`` of that one's own."""
 
 
 Part = TextPart | ControlPart | TokensPart | ImagePart | AudioPart
@@ -132,7 +143,8 @@ class Open(Message):
     sequence: int
     adapter: Adapter
     is_background: bool = False
-    """Everything else goes first, and nobody's row is taken for it."""
+    """Nobody waits for what is read and written here (a transcript, say): everything else
+    goes first, if not for ever, and nobody's row is taken for it."""
 
 
 class Append(Message):
@@ -209,6 +221,8 @@ class Ready(Message, kw_only=True):
     num_slots: int
     is_meaningless: bool
     """The weights are random: replies show that the path works and nothing else."""
+    fallbacks: list[str] = []
+    """What would make it faster and could not be used, each with its reason."""
 
 
 class Appended(Message, kw_only=True):

@@ -1,6 +1,13 @@
 """A scheduler whose steps are carried out by counting, and what must hold of each."""
 
-from assistant.engine.scheduler import Decode, Encode, Prefill, Scheduler, Step
+from assistant.engine.scheduler import (
+    MAX_PASSED_OVER,
+    Decode,
+    Encode,
+    Prefill,
+    Scheduler,
+    Step,
+)
 from assistant.engine.sequence import Chunk, Sequence, text_chunk
 from assistant.engine.slots import Slots
 from assistant.wire.link import Adapter, Sampling
@@ -12,9 +19,25 @@ ADAPTERS: tuple[Adapter, ...] = ("none", "speech", "vision")
 class Bench:
     """Some sequences and their scheduler."""
 
-    def __init__(self, num_slots: int, shared_chunk_tokens: int | None = None) -> None:
+    def __init__(
+        self,
+        num_slots: int,
+        shared_chunk_tokens: int | None = None,
+        max_waited_tokens: int | None = None,
+        max_passed_over: int = MAX_PASSED_OVER,
+    ) -> None:
         self.slots: Slots[Sequence] = Slots(num_slots)
-        self.scheduler = Scheduler(self.slots, CHUNK_TOKENS, 10.0, shared_chunk_tokens)
+        self.scheduler = Scheduler(
+            self.slots,
+            CHUNK_TOKENS,
+            10.0,
+            shared_chunk_tokens,
+            max_waited_tokens,
+            max_passed_over,
+        )
+        self.max_waited_tokens = max_waited_tokens
+        self.max_passed_over = max_passed_over
+        self.num_passed_over = 0
         self.sequences: list[Sequence] = []
         self.num_ended = 0
 
@@ -51,16 +74,19 @@ class Bench:
         self.scheduler.update(sequence)
 
     def step(self) -> Step | None:
-        evicted = self.scheduler.admit()
-        for victim in evicted:
-            assert victim.generation is None or victim.generation.is_speculative
+        for victim in self.scheduler.admit():
+            assert victim.generation is None or is_speculative(victim)
+            has_work = victim.generation is not None or bool(victim.pending)
+            assert not (victim.is_background and has_work), "the background lost its row"
         self.check_rows()
         step = self.scheduler.next_step()
         if step is None:
             assert not any(self.is_able(s) for s in self.sequences), "idle beside work"
+            self.num_passed_over = 0
         else:
             self.check(step)
             self.check_priority(step)
+            self.check_budget(step)
             self.carry_out(step)
         return step
 
@@ -103,6 +129,7 @@ class Bench:
         behind = [s for s in self.sequences if self.row(s) == self.slots.num_slots]
         assert len(behind) <= 1, "two in the one row of the background"
         assert all(s.is_background for s in behind)
+        assert not any(s.is_background for s in self.slots.owners()), "took one's row"
         for sequence in self.sequences:
             if self.row(sequence) is None:
                 assert sequence.num_computed == 0, "computed without a row"
@@ -118,16 +145,40 @@ class Bench:
     def check_priority(self, step: Step) -> None:
         chosen = step.sequences if isinstance(step, Decode) else (step.sequence,)
         speculates = [is_speculative(sequence) for sequence in chosen]
+        are_background = [sequence.is_background for sequence in chosen]
+        assert len(set(are_background)) == 1, "the background makes a step longer"
+        able = [s for s in self.sequences if self.is_able(s)]
+        if all(are_background):
+            assert len(chosen) == 1, "two in the one row of the background"
+            if isinstance(step, Prefill):
+                num_tokens = step.stop - step.start
+                assert num_tokens <= self.scheduler.shared_chunk_tokens, "not a short one"
+            is_its_turn = self.num_passed_over >= self.max_passed_over
+            is_alone = all(sequence.is_background for sequence in able)
+            assert is_its_turn or is_alone, "the background goes first"
+            self.num_passed_over = 0
+            return
+        waits = any(sequence.is_background for sequence in able)
+        self.num_passed_over = self.num_passed_over + 1 if waits else 0
+        assert self.num_passed_over <= self.max_passed_over, "the background starves"
         if any(speculates):
             assert all(speculates), "a speculation makes a reply's step longer"
-            others = [
-                s for s in self.sequences if not is_speculative(s) and not s.is_background
-            ]
-            assert not any(self.is_able(s) for s in others), "a speculation goes first"
-        if any(sequence.is_background for sequence in chosen):
-            assert len(chosen) == 1, "the background makes a reply's step longer"
-            others = [s for s in self.sequences if not s.is_background]
-            assert not any(self.is_able(s) for s in others), "the background goes first"
+            others = [s for s in able if not is_speculative(s) and not s.is_background]
+            assert not others, "a speculation goes first"
+
+    def check_budget(self, step: Step) -> None:
+        """Whoever is being read fits into the budget with those begun before."""
+        if self.max_waited_tokens is None or isinstance(step, Decode):
+            return
+        sequence = step.sequence
+        if sequence.generation is None or is_speculative(sequence):
+            return
+        if sequence.is_background or sequence.num_owed <= CHUNK_TOKENS:
+            return
+        begun = self.scheduler.being_read()
+        assert sequence in begun
+        owed = sum(other.num_owed for other in begun)
+        assert owed <= self.max_waited_tokens or len(begun) == 1, "over the budget"
 
     def check(self, step: Step) -> None:
         match step:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from assistant.engine import background
+from assistant.engine.sampler import Read
 from assistant.engine.sequence import Chunk, Piece, text_chunk
 from assistant.engine.vocabulary import Vocabulary
 from assistant.errors import MediaError, RequestRefused
@@ -77,8 +78,13 @@ class FakeBackend:
     vocab_size: int = VOCAB_SIZE
     vocabulary: Vocabulary = field(default_factory=lambda: VOCABULARY)
     prefill_tokens_per_s: float = math.inf
+    fallbacks: list[str] = field(default_factory=list)
     decode_error: Exception | None = None
+    hungry_slot: int | None = None
+    """A row with which no decode step fits into memory."""
     calls: list[str] = field(default_factory=list)
+    begun: list[tuple[list[int], list[int]]] = field(default_factory=list)
+    """Positions and tokens of the steps that might have been done ahead."""
     rows: list[list[int]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -152,6 +158,8 @@ class FakeBackend:
         self.calls.append(f"decode {len(slots)}")
         if self.decode_error is not None:
             raise self.decode_error
+        if self.hungry_slot in slots:
+            raise torch.OutOfMemoryError("no memory left")
         assert len(set(slots)) == len(slots), "a row can be decoded once in a step"
         logits = []
         for slot, position, token in zip(slots, positions, tokens, strict=True):
@@ -161,6 +169,16 @@ class FakeBackend:
             row.append(_mix(row[-1], token))
             logits.append(self._logits(adapter, row[-1], token))
         return torch.stack(logits)
+
+    def decode_ahead(
+        self,
+        adapter: link.Adapter,
+        slots: Items[int],
+        positions: Items[int],
+        tokens: Tensor,
+        read: Read,
+    ) -> None:
+        self.begun.append((list(positions), read()))
 
     def _logits(self, adapter: link.Adapter, state: int, last: int) -> Tensor:
         logits = torch.zeros(VOCAB_SIZE)

@@ -15,5 +15,5 @@ def test_the_toy_is_a_backend() -> None:
 @pytest.mark.parametrize("kind", [FakeBackend, NativeBackend])
 def test_backends_have_every_method_of_the_protocol(kind: type[Backend]) -> None:
     public = [name for name in METHODS if not name.startswith("_")]
-    assert len(public) == 8
+    assert len(public) == 9
     assert all(callable(getattr(kind, name)) for name in public)

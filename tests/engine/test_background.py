@@ -1,5 +1,5 @@
 from assistant.engine.background import Background
-from assistant.engine.scheduler import Decode, Encode, Prefill
+from assistant.engine.scheduler import MAX_PASSED_OVER, Decode, Encode, Prefill
 from assistant.engine.sequence import Sequence, text_chunk
 from assistant.wire import link
 from tests.engine.counting import Bench, image, replying, words
@@ -48,6 +48,19 @@ def test_everything_else_goes_first_speculation_included() -> None:
     assert guess.generation is reply.generation is quiet.generation is None
 
 
+def test_under_a_load_that_never_ends_the_background_still_gets_steps() -> None:
+    bench = Bench(2)
+    talking = replying(bench, num_tokens=300)
+    transcript = bench.open(is_background=True)
+    bench.append(transcript, words(4))
+    bench.generate(transcript, 2)
+    steps = [bench.step() for _ in range(3 * (MAX_PASSED_OVER + 1))]
+    assert bench.num_ended == 1
+    assert talking.generation is not None
+    others = [s for s in steps if isinstance(s, Decode) and talking in s.sequences]
+    assert len(steps) - len(others) == 2
+
+
 def test_chunks_in_the_background_are_short_so_that_who_comes_waits_little() -> None:
     bench = Bench(1, shared_chunk_tokens=4)
     bench.append(bench.open(is_background=True), words(12))
@@ -69,6 +82,18 @@ def test_nobody_loses_a_row_to_the_background_and_it_loses_its_own_to_nobody() -
     assert bench.row(third) in (0, 1)
     assert bench.row(quiet) == 2
     assert quiet.num_computed == 4 + 29
+
+
+def test_a_reply_that_waits_for_the_row_of_the_background_does_not_expire() -> None:
+    bench = Bench(1)
+    replying(bench, num_tokens=100, is_background=True)
+    other = bench.open(is_background=True)
+    bench.append(other, words(4))
+    bench.generate(other, 2)
+    bench.step()
+    assert bench.row(other) is None
+    assert bench.scheduler.expired(1e9) == []
+    assert bench.scheduler.deadline() is None
 
 
 def test_what_is_read_in_the_background_is_answered_like_anything_else() -> None:

@@ -84,6 +84,38 @@ def test_a_failing_decode_step_fails_its_batch_and_the_sequences_live_on() -> No
     assert desk.ids(1, 2) == fresh_ids("hi")
 
 
+def test_a_reply_that_memory_is_too_short_for_ends_alone() -> None:
+    desk = Desk()
+    for number in (1, 2, 3):
+        desk.order(link.Open(number, "none"), link.Append(number, text("hi")))
+        desk.order(link.Generate(number, 1, FOUR))
+    while len(desk.ids(3)) < 1:
+        desk.step()
+    desk.backend.hungry_slot = 1
+    desk.run()
+    assert desk.failures(2) == [(1, "out_of_memory")]
+    assert desk.ids(1) == desk.ids(3) == fresh_ids("hi")
+    assert "check device" in desk.backend.calls
+    desk.backend.hungry_slot = None
+    desk.order(link.Cancel(2, 1, 0), link.Generate(2, 2, FOUR))
+    desk.run()
+    assert desk.ids(2, 2) == fresh_ids("hi")
+
+
+def test_a_picture_too_many_is_refused_with_value_and_bound() -> None:
+    desk = Desk()
+    frames: list[link.Part] = [link.ImagePart(b"x", max_crops=1)] * 65
+    desk.order(link.Open(1, "vision"), link.Append(1, frames[:64]))
+    desk.order(link.Append(1, frames[:1]))
+    desk.order(link.Open(2, "vision"), link.Append(2, frames))
+    desk.run()
+    for number in (1, 2):
+        assert desk.failures(number) == [(None, "too_many_images")]
+        report = desk.reports(number)[-1]
+        assert isinstance(report, link.Failed)
+        assert report.message == "sequence would have 65 pictures, the bound is 64"
+
+
 def test_a_reply_without_a_row_fails_after_the_admission_timeout() -> None:
     desk = Desk(num_slots=1)
     for number in (1, 2):

@@ -121,6 +121,28 @@ def test_a_rolled_back_sequence_replies_as_a_fresh_one(backend: NativeBackend) -
     assert desk.ids(1, 2) == reply(backend, CONFIG, "vision", [*before, *after])
 
 
+@pytest.mark.parity
+def test_a_window_read_while_somebody_speaks_changes_no_token(
+    backend: NativeBackend,
+) -> None:
+    num_first = link.AUDIO_WINDOW_SAMPLES + link.AUDIO_OVERHANG_SAMPLES
+    samples = np.random.default_rng(7).standard_normal(num_first + 30_000) * 0.1
+    data = samples.astype("<f4").tobytes()
+    back = link.AUDIO_WINDOW_SAMPLES - link.AUDIO_CONTEXT_SAMPLES
+    window = link.AudioPart(data[: 4 * num_first])
+    rest = link.AudioPart(data[4 * back :], is_continuation=True)
+    head, tail = [link.ControlPart("user")], [link.ControlPart("end")]
+    plain = reply(backend, CONFIG, "speech", [*head, link.AudioPart(data), *tail])
+    desk = Desk(backend, CONFIG)
+    desk.order(link.Open(1, "speech"), link.Append(1, [*head, window]))
+    desk.run()
+    desk.order(link.Append(1, [rest, *tail]))
+    desk.order(link.Generate(1, 1, link.Sampling(max_tokens=24)))
+    desk.run()
+    assert desk.ids(1) == plain
+    assert len(plain) == 24
+
+
 def test_an_evicted_sequence_replies_as_one_that_was_not(backend: NativeBackend) -> None:
     desk = Desk(backend, CONFIG)
     desk.order(link.Open(1, "vision"), link.Append(1, turn(photo(), speech())))

@@ -61,6 +61,7 @@ def test_a_decode_step_gives_every_sequence_its_token() -> None:
     assert [owner for owner, _ in tokens] == sequences
     assert backend.calls[-1] == "decode 2"
     assert first.num_computed == 2
+    assert backend.begun == [([2, 2], [token for _, token in tokens])], "and goes on"
 
 
 def test_a_chunk_is_encoded_when_the_backend_has_nothing_left_of_it() -> None:

@@ -5,7 +5,7 @@ import torch
 
 from assistant.engine import sampler
 from assistant.engine.constraint import Guide
-from assistant.engine.sampler import Dice, choose
+from assistant.engine.sampler import Dice, Read, choose
 from assistant.wire.link import Sampling
 
 
@@ -24,6 +24,17 @@ def draws(logits: torch.Tensor, die: Dice, num_draws: int) -> list[int]:
 def test_greedy_takes_the_most_probable_token_of_each_row() -> None:
     logits = torch.tensor([[0.0, 3.0, 1.0], [5.0, 3.0, 1.0]])
     assert choose(logits, [GREEDY, GREEDY]) == [1, 0]
+
+
+def test_the_device_may_go_on_before_the_host_has_read() -> None:
+    logits = torch.tensor([[0.0, 3.0, 1.0], [torch.nan, 3.0, 1.0]])
+    seen: list[tuple[list[int], list[int]]] = []
+
+    def go_on(tokens: torch.Tensor, read: Read) -> None:
+        seen.append((tokens.tolist(), read()))
+
+    assert choose(logits, [GREEDY, GREEDY], go_on) == [1, None]
+    assert seen == [([1, -1], [1, -1])]
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])

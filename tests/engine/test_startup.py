@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from assistant.config import EngineConfig
-from assistant.engine import startup
+from assistant.engine import memory, startup
 from assistant.engine.native_backend import NativeBackend
 from assistant.engine.startup import (
     choose_device,
@@ -93,6 +93,16 @@ def test_int8_weights_are_of_our_own_modules_only(demo_folder: Path) -> None:
 def test_fp8_is_refused_where_no_unit_multiplies_it(demo_folder: Path) -> None:
     config = EngineConfig(model=str(demo_folder), device="cpu", quantization="fp8")
     with pytest.raises(ConfigError, match=r"'fp8': cpu does not multiply 8-bit floats"):
+        load_backend(config)
+
+
+def test_a_device_that_is_too_small_is_told_before_anything_is_loaded(
+    demo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1000)
+    monkeypatch.setattr(startup, "native_backend", None)
+    config = EngineConfig(model=str(demo_folder), device="cpu", num_slots=3)
+    with pytest.raises(ConfigError, match=r"needs .* GB on cpu .* 0\.0 GB are free"):
         load_backend(config)
 
 

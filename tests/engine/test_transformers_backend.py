@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -101,6 +102,30 @@ def test_embeddings_agree(backends: tuple[Backend, Backend]) -> None:
                     embeds = encode_whole(backend, media, adapter)
                 found.append(embeds)
             torch.testing.assert_close(*found, atol=1e-4, rtol=1e-4)
+
+
+def test_embeddings_of_a_recording_in_parts_agree(
+    backends: tuple[Backend, Backend],
+) -> None:
+    samples = np.random.default_rng(4).standard_normal(windows_samples() + 9000) * 0.1
+    data = samples.astype("<f4").tobytes()
+    start = 4 * (link.AUDIO_WINDOW_SAMPLES - link.AUDIO_CONTEXT_SAMPLES)
+    parts = [
+        link.AudioPart(data[: 4 * windows_samples()]),
+        link.AudioPart(data[start:], is_continuation=True),
+    ]
+    for part in parts:
+        found = []
+        for backend in backends:
+            chunk = backend.prepare(part, "speech")
+            with torch.inference_mode():
+                found.append(encode_whole(backend, chunk.media, "speech"))
+            assert len(found[-1]) == chunk.num_tokens
+        torch.testing.assert_close(*found, atol=1e-4, rtol=1e-4)
+
+
+def windows_samples() -> int:
+    return link.AUDIO_WINDOW_SAMPLES + link.AUDIO_OVERHANG_SAMPLES
 
 
 def test_a_text_only_model_is_refused(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def test_health_tells_of_the_engine_while_there_is_one(
         "dtype": "float32",
         "max_sequence_tokens": 4096,
         "num_slots": 2,
+        "fallbacks": [],
     }
     assert there["is_meaningless"] is True
 

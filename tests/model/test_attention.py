@@ -2,7 +2,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from assistant.model.attention import attend_batch, attend_rows, attend_span, span_mask
+from assistant.model.attention import (
+    attend_batch,
+    attend_fixed,
+    attend_rows,
+    attend_span,
+    span_mask,
+)
 
 HQ, HKV, D = 6, 2, 8
 
@@ -40,6 +46,9 @@ def test_rows_and_batch_agree_with_the_formula() -> None:
     rows = attend_rows(queries, keys, values, slots, counts)
     mask = torch.arange(12) < torch.tensor(counts)[:, None]
     batch = attend_batch(queries, keys, values, torch.tensor(slots), mask)
+    positions = torch.tensor(counts) - 1
+    fixed = attend_fixed(queries, keys, values, torch.tensor(slots), positions)
+    assert torch.equal(fixed, batch)
     for row, (slot, count) in enumerate(zip(slots, counts, strict=True)):
         alone = written_out(queries[row], keys[slot, :, :count], values[slot, :, :count])
         assert torch.allclose(rows[row], alone, atol=1e-4)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from assistant.model.attention import attend_fixed
 from assistant.model.config import parse_config
 from assistant.model.decoder import Decoder
 from assistant.model.fp8 import Fp8Matrix
@@ -46,6 +47,30 @@ def test_prefill_in_parts_is_prefill_at_once(decoder: Decoder, checkpoints: Path
     ]
     assert torch.allclose(torch.cat(parts), whole, atol=1e-4)
     assert torch.allclose(cache.keys[:, 0], cache.keys[:, 1], atol=1e-4)
+
+
+@pytest.mark.parametrize("start", [0, 5])
+def test_a_tail_of_fixed_size_is_the_prefill_of_its_tokens(
+    decoder: Decoder, checkpoints: Path, start: int
+) -> None:
+    """Filled up behind its end, and decoded from there as if nothing had been."""
+    embeds = decoder.embed(drawn_ids(20))
+    plain, fixed = new_cache(checkpoints), new_cache(checkpoints)
+    for cache in (plain, fixed):
+        if start:
+            decoder.prefill(embeds[:start], cache, 2, 0)
+    wanted = decoder.prefill(embeds[start:], plain, 2, start, 1)
+    num_tokens = 20 - start
+    filled = torch.zeros(32, embeds.shape[1])
+    filled[:num_tokens] = embeds[start:]
+    places = (torch.tensor([n]) for n in (2, start, num_tokens - 1))
+    found = decoder.read_tail(filled, fixed, *places)
+    assert torch.allclose(found, wanted, atol=1e-4)
+    slots, positions = torch.tensor([2]), torch.tensor([20])
+    token = decoder.embed(drawn_ids(1, seed=1))
+    wanted = decoder.decode(token, plain, slots, positions)
+    found = decoder.decode(token, fixed, slots, positions, attend=attend_fixed)
+    assert torch.allclose(found, wanted, atol=1e-4)
 
 
 @pytest.mark.parametrize("start", [0, 5])

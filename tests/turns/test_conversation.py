@@ -220,3 +220,12 @@ def test_beyond_the_bound_of_bytes_the_oldest_items_let_their_sound_and_pictures
     assert [item.is_in_prompt for item in made.items] == [False, False, True, True]
     made.insert(Item(id="huge", role="user", content=[Image(b"x" * 5000, 1)]))
     assert [item.num_bytes() for item in made.items] == [0, 0, 0, 0, 5000]
+
+
+def test_a_long_clip_is_cut_once_and_again_when_it_was_let_go() -> None:
+    clip = Audio(bytes(4 * 700_000))
+    assert len(clip.parts()) == 2
+    assert clip.parts() is clip.parts()
+    assert clip == Audio(clip.samples), "being cut is not a difference"
+    clip.samples = b""
+    assert [part.samples for part in clip.parts()] == [b""]

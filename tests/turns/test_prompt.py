@@ -2,6 +2,7 @@ import pytest
 
 from assistant.turns import prompt
 from assistant.turns.conversation import Audio, Item
+from assistant.turns.windows import windows_end
 from assistant.wire import link
 from tests.turns.harness import shown
 from tests.turns.items import call, picture, reply, result, spoken, system, user
@@ -229,3 +230,27 @@ def test_what_is_still_being_said_is_not_read() -> None:
     item = reply("half")
     item.status = "in_progress"
     assert line("", item) == ""
+
+
+def test_the_windows_of_a_long_recording_keep_their_keys_while_it_grows() -> None:
+    """So that what was read while somebody spoke is what the whole turn begins with."""
+    grown = spoken("1", num_frames=1)
+    grown.content = [Audio(bytes(4 * windows_end(1)))]
+    early = prompt.segments("", [grown], is_open=True)
+    grown.content = [Audio(bytes(4 * (windows_end(2) + 9000)))]
+    grown.num_takes += 1
+    late = prompt.segments("", [grown])
+    assert early == late[: len(early)]
+    assert len(early) == 2, "the picture and one window"
+    sounds = [p for s in late for p in s.parts if isinstance(p, link.AudioPart)]
+    assert [part.is_continuation for part in sounds] == [False, True, True]
+    assert shown(list(late[0].parts)).startswith("<user>")
+
+
+def test_a_window_that_carries_the_header_is_another_one() -> None:
+    item = spoken("1")
+    item.content = [Audio(bytes(4 * windows_end(1)))]
+    (bare,) = prompt.segments("", [item], is_open=True)
+    item.frames = spoken("1", num_frames=1).frames
+    _, behind_a_picture = prompt.segments("", [item], is_open=True)
+    assert bare.key != behind_a_picture.key

@@ -8,6 +8,7 @@ when it says what a session without speculation makes the same model say.
 import pytest
 
 from assistant.config import Config, EarlyConfig, EndpointingConfig
+from assistant.turns.windows import windows_end
 from assistant.wire import client_events as client, link, server_events as wire
 from tests.turns.harness import ANSWER, CLOSING, READY, VAD_TURN, Bench, prompt_of
 from tests.turns.stage import Stage, both
@@ -76,6 +77,15 @@ def test_a_manual_turn_is_read_ahead_from_its_first_sound_and_not_guessed_at() -
     stage.client(client.ResponseCreate())
     assert prompt_of(stage).startswith("[audio 0:")
     assert stage.orders(link.Generate)[0].is_speculative is False
+
+
+def test_of_a_long_turn_what_is_said_for_good_is_read_while_it_goes_on() -> None:
+    stage = Stage()
+    stage.update(type="realtime", audio={"input": {"turn_detection": None}})
+    stage.talk(39.9)
+    assert stage.orders(link.Append) == []
+    stage.talk(0.2)
+    assert prompt_of(stage) == f"<user> [audio 0:{windows_end(1)}]"
 
 
 def test_switching_the_camera_on_reads_the_history_again_before_anybody_speaks() -> None:

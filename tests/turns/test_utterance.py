@@ -1,6 +1,7 @@
 from assistant.config import PairingConfig
 from assistant.turns.conversation import Audio, Item
 from assistant.turns.utterance import Utterance
+from assistant.turns.windows import windows_end
 from tests.turns.harness import FakeMedia
 
 
@@ -44,3 +45,38 @@ def test_seeing_says_whether_the_choice_of_frames_has_changed() -> None:
     media.clear_frames()
     assert said.see(media, 0.0, 1.0, PairingConfig(), 1)
     assert said.item.version == 2
+
+
+LONG = windows_end(1) + 100
+
+
+def test_of_a_long_utterance_what_is_said_for_good_is_there_to_be_read() -> None:
+    said, media = utterance(), FakeMedia()
+    assert not said.hear_windows(media, LONG - 1)
+    assert said.hear_windows(media, LONG)
+    assert said.item.content == [Audio(f"100:{LONG}".encode())]
+    assert not said.hear_windows(media, LONG + 1), "once each"
+
+
+def test_resumed_speech_leaves_the_windows_that_were_complete() -> None:
+    said, media = utterance(), FakeMedia()
+    said.hear_windows(media, LONG)
+    said.hear(media, 100, LONG + 900)
+    said.take_back()
+    assert said.item.content == [Audio(f"100:{LONG}".encode())]
+    assert said.item.version == 0, "what was read of it holds"
+
+
+def test_in_a_pause_no_window_is_complete_for_good() -> None:
+    said, media = utterance(), FakeMedia()
+    said.paused_at = LONG - 50
+    assert not said.hear_windows(media, LONG)
+
+
+def test_an_utterance_that_begins_elsewhere_is_read_anew() -> None:
+    said, media = utterance(), FakeMedia()
+    said.hear_windows(media, LONG)
+    said.begin_anew(300)
+    said.hear(media, 300, LONG)
+    said.take_back()
+    assert (said.item.content, said.item.version) == ([], 1)
