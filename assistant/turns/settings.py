@@ -72,7 +72,7 @@ class Settings:
     max_output_tokens: int | Literal["inf"]
     frames_per_turn: int
     endpointing: Endpointing
-    """The service's defaults; ``turn_detection`` overrides three of its values."""
+    """The service's defaults; ``turn_detection`` overrides some of its values."""
     noise_reduction: dict[str, Any] | None = None
     voice: str = VOICE
     speed: float = 1.0
@@ -88,14 +88,7 @@ class Settings:
     @property
     def effective_endpointing(self) -> Endpointing:
         detection = self.turn_detection
-        if detection is None:
-            return self.endpointing
-        return replace(
-            self.endpointing,
-            threshold=detection.threshold,
-            prefix_padding_ms=detection.prefix_padding_ms,
-            silence_duration_ms=detection.silence_duration_ms,
-        )
+        return detection.applied_to(self.endpointing) if detection else self.endpointing
 
     def to_wire(self, session_id: str, expires_at: int) -> dict[str, Any]:
         """Return the full ``session`` object; every stock client validates this shape."""
