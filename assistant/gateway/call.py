@@ -19,7 +19,14 @@ from assistant.gateway.outbox import Outbox
 from assistant.gateway.senses import Senses
 from assistant.log import SessionLog
 from assistant.turns import input_items
-from assistant.turns.actions import Hang, ResetVad, Send, SetInputFormat, Tell
+from assistant.turns.actions import (
+    Hang,
+    ResetVad,
+    Send,
+    SetDistance,
+    SetInputFormat,
+    Tell,
+)
 from assistant.turns.session import Session
 from assistant.turns.timeline import Timeline
 from assistant.wire import client_events as client, link, refusals, server_events as wire
@@ -193,6 +200,8 @@ class Call:
                     self._engine.send(action.order, self)
                 case SetInputFormat():
                     self._senses.set_format(action.format)
+                case SetDistance():
+                    self._senses.set_distance(action.distance)
                 case ResetVad():
                     self._senses.skip()
                 case Hang():

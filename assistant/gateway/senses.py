@@ -7,6 +7,7 @@ take longer: ``look``, ``check_image`` and ``read_clip`` change nothing and may 
 thread.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,7 @@ from assistant.errors import MediaError
 from assistant.media import frames
 from assistant.media.audio import AudioFormat, AudioRing, InputDecoder
 from assistant.media.frames import FrameStore
-from assistant.media.vad import open_vad
+from assistant.media.vad import Distance, open_vad
 from assistant.turns.clock import SAMPLE_RATE_HZ
 from assistant.turns.endpointing import WINDOW_SAMPLES
 from assistant.turns.pairing import FrameMeta
@@ -29,6 +30,8 @@ _CODECS: dict[str, AudioFormat] = {
     "audio/pcma": "g711_alaw",
 }
 RING_MARGIN_S = 2.0  # padding and trailing sound around the longest utterance
+SILENT_POWER = 1e-12
+"""-120 dB: digital silence has a level, too."""
 CLIP_SLICE_BYTES = 2**20
 """Recordings are decoded in such pieces: the resampler needs 30 times what it is given."""
 
@@ -57,6 +60,9 @@ class Senses:
     def set_format(self, form: InputFormat) -> None:
         self._decoder = _decoder(form)
 
+    def set_distance(self, distance: Distance | None) -> None:
+        self._vad.listen(distance)
+
     def check(self, data: bytes) -> None:
         """Raise MediaError unless the decoder can take the bytes as a whole."""
         self._decoder.check(data)
@@ -82,6 +88,11 @@ class Senses:
     def clip(self, start: int, stop: int) -> bytes:
         samples = self._ring.read(max(start, self._ring.start), stop)
         return samples.astype(np.float32, copy=False).tobytes()
+
+    def level_db(self, start: int, stop: int) -> float:
+        samples = self._ring.read(max(start, self._ring.start), stop)
+        power = float(np.dot(samples, samples)) / max(1, len(samples))
+        return 10 * math.log10(power + SILENT_POWER)
 
     def read_clip(self, data: bytes, form: InputFormat) -> bytes:
         duration_s = form.num_samples(len(data)) / SAMPLE_RATE_HZ

@@ -1,6 +1,7 @@
 """What a session asks of its driver, to be carried out in order."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from assistant.turns.settings import InputFormat
 from assistant.turns.timeline import Timeline
@@ -32,6 +33,13 @@ class SetInputFormat:
 
 
 @dataclass(frozen=True, slots=True)
+class SetDistance:
+    """Expect voices that are near or far from the microphone; None: either."""
+
+    distance: Literal["near_field", "far_field"] | None
+
+
+@dataclass(frozen=True, slots=True)
 class ResetVad:
     """Forget the sound that the voice activity detector remembers."""
 
@@ -44,4 +52,4 @@ class Hang:
     reason: str
 
 
-Action = Send | Tell | SetInputFormat | ResetVad | Hang
+Action = Send | Tell | SetInputFormat | SetDistance | ResetVad | Hang

@@ -51,6 +51,8 @@ class Answers:
             emit=emit,
         )
         self._queued: Request | None = None
+        self._held: list[link.Report] | None = None
+        """What was written since the active response is on hold; None: it is not."""
 
     @property
     def active_id(self) -> str | None:
@@ -91,10 +93,23 @@ class Answers:
     def start_queued(self, now: float) -> None:
         if self._queued is not None and self.active_id is None:
             request, self._queued = self._queued, None
+            self._held = None
             self.responder.start(request, now)
+
+    def hold(self) -> None:
+        """Show nothing more of the active response for now; it goes on being written."""
+        if self.active_id is not None and self._held is None:
+            self._held = []
+
+    def release(self, now: float) -> None:
+        """Show what was written meanwhile, and go on."""
+        held, self._held = self._held, None
+        for report in held or ():
+            self.responder.receive_report(report, now)
 
     def interrupt(self, now: float) -> None:
         """The user speaks: what is being said ends, and what was to follow."""
+        self._held = None
         queued, self._queued = self._queued, None
         if self.active_id is not None:
             self.responder.cancel("turn_detected", now)
@@ -110,6 +125,7 @@ class Answers:
         active = self.active_id
         if active is None or (response_id or active) != active:
             raise refusals.no_active_response()
+        self._held = None
         self.responder.cancel("client_cancelled", now)
 
     def close(self) -> None:
@@ -120,12 +136,17 @@ class Answers:
     # --- what happened ------------------------------------------------------------------
 
     def receive_engine(self, ready: link.Ready | None, now: float) -> None:
+        if ready is None:
+            self._held = None
         self.responder.receive_engine(ready, now)
         self._asides.receive_engine(ready, now)
 
     def receive_report(self, report: link.Report, now: float) -> bool:
         """Take a report; return whether it ended the active response."""
         if self._asides.receive_report(report, now):
+            return False
+        if self._held is not None and isinstance(report, link.Token | link.Finished):
+            self._held.append(report)
             return False
         was_answering = self.active_id is not None
         self.responder.receive_report(report, now)

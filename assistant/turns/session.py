@@ -17,25 +17,32 @@ session seconds. An event that cannot be carried out raises ``EventRefused`` (or
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from msgspec import UNSET
-
 from assistant.config import Config
 from assistant.turns import input_items, settings as session_settings
-from assistant.turns.actions import Action, Hang, ResetVad, Send, SetInputFormat
+from assistant.turns.actions import (
+    Action,
+    Hang,
+    ResetVad,
+    Send,
+    SetDistance,
+    SetInputFormat,
+)
 from assistant.turns.answers import Answers
+from assistant.turns.asking import Asking
+from assistant.turns.barge_in import BargeIn
 from assistant.turns.conversation import Conversation, Item
 from assistant.turns.endpointing import HardEnd, SoftEnd, SpeechResumed, SpeechStarted
+from assistant.turns.floor import Floor
 from assistant.turns.input_buffer import InputBuffer, milliseconds
 from assistant.turns.listener import Listener
 from assistant.turns.load import Load
 from assistant.turns.media import Media
-from assistant.turns.request import Request, ask
-from assistant.turns.settings import Settings
+from assistant.turns.request import ask
 from assistant.turns.tally import Tally
 from assistant.turns.turn import Turn
 from assistant.turns.utterance import Utterance
-from assistant.wire import client_events as client, link, refusals, server_events as wire
-from assistant.wire.items import Item as WireItem, ItemReference
+from assistant.wire import client_events as client, link, server_events as wire
+from assistant.wire.items import Item as WireItem
 from assistant.wire.refusals import EventRefused
 
 
@@ -64,20 +71,31 @@ class Session:
         self._conversation = Conversation(
             config.limits.conversation_items, config.limits.conversation_bytes
         )
+        barge_in = BargeIn(config.barge_in)
         self._answers = Answers(
             config=config,
             conversation=self._conversation,
             sequence_numbers=sequence_numbers,
             load=load,
             new_id=new_id,
-            emit=self._actions.append,
+            emit=barge_in.watching(self._actions.append),
         )
         self._responder = self._answers.responder
         self._buffer = InputBuffer(
             self.settings.effective_endpointing, config.limits.audio_buffer_s
         )
         self._listener = Listener(self._buffer, media, config.pairing)
-        self._turn = Turn()  # that the next response will answer
+        self._asking = Asking(
+            self._conversation, self._listener, self._answers, self.read_item
+        )
+        self._floor = Floor(
+            self.settings,
+            barge_in,
+            self._answers,
+            self._listener,
+            self._buffer,
+            media.level_db,
+        )
 
     # --- outputs ------------------------------------------------------------------------
 
@@ -90,8 +108,8 @@ class Session:
     def deadline(self) -> float:
         """Return when ``handle_timer`` wants to be called, if nothing happens before."""
         expiry = self._config.server.session_max_s
-        waiting = self._answers.deadline()
-        return expiry if waiting is None else min(expiry, waiting)
+        due = (expiry, self._answers.deadline(), self._floor.idle_deadline())
+        return min(moment for moment in due if moment is not None)
 
     @property
     def is_answering(self) -> bool:
@@ -125,6 +143,9 @@ class Session:
             self._actions.append(Hang(1000, "session expired"))
             return
         self._answers.handle_timer(now)
+        idle = self._floor.idle_deadline()
+        if idle is not None and now >= idle:
+            self._speak_up(now)
         self._go_on(now)
 
     def receive_engine(self, ready: link.Ready | None, now: float) -> None:
@@ -150,12 +171,14 @@ class Session:
 
     def receive_probability(self, probability: float, now: float) -> None:
         """Take the speech probability of the next 512-sample window."""
-        for boundary in self._buffer.receive_probability(probability):
+        for boundary in self._floor.receive_probability(probability, now):
             if isinstance(boundary, SpeechStarted):
                 self._speech_started(boundary, now)
             elif isinstance(boundary, SoftEnd):
                 may_answer = self._responder.may_speculate
+                may_answer = may_answer and not self._floor.is_doubtful
                 self._listener.pause(boundary, now, may_be_answered=may_answer)
+                self._floor.speech_paused(now)
                 self._go_on(now)
             elif isinstance(boundary, SpeechResumed):
                 self._listener.resume()
@@ -170,31 +193,25 @@ class Session:
         """Carry out a client event. Sound comes by ``receive_audio`` instead."""
         match event:
             case client.SessionUpdate():
-                self.configure(event.session)
+                self.configure(event.session, now)
                 self._send(wire.SessionUpdated(session=self._session_object()))
             case client.InputAudioCommit():
                 item_id = self._buffer.utterance_id or self._new_id("item")
                 self._commit(self._listener.end_by_client(item_id), now)
-                self._forget_speech()
+                self._forget_speech(now)
             case client.InputAudioClear():
-                self._forget_speech()
+                self._forget_speech(now)
                 self._buffer.clear()
                 self._send(wire.Cleared())
             case client.ItemCreate():
                 self.add_item(self.read_item(event.item), event, now)
                 return
-            case client.ItemRetrieve():
-                item = self._conversation.get(event.item_id)
-                self._send(wire.ItemRetrieved(item=item.to_wire()))
-                return
-            case client.ItemDelete():
-                self._conversation.delete(event.item_id)
-                self._send(wire.ItemDeleted(item_id=event.item_id))
-            case client.ItemTruncate():
-                self._conversation.get(event.item_id, "truncate")
-                raise refusals.not_truncatable()
+            case client.ItemRetrieve() | client.ItemDelete() | client.ItemTruncate():
+                self._send(self._conversation.receive_event(event))
+                if not isinstance(event, client.ItemDelete):
+                    return
             case client.ResponseCreate():
-                self._create_response(event, now)
+                self._asking.by_client(event, self.settings, now)
             case client.ResponseCancel():
                 self._answers.cancel(event.response_id or None, now)
             case client.InputImageAppend():
@@ -215,9 +232,7 @@ class Session:
     def _speech_started(self, boundary: SpeechStarted, now: float) -> None:
         item_id, start = self._buffer.open_utterance(boundary.at, self._new_id)
         self._send(wire.SpeechStarted(audio_start_ms=milliseconds(start), item_id=item_id))
-        detection = self.settings.turn_detection
-        if detection is not None and detection.interrupt_response:
-            self._answers.interrupt(now)
+        self._floor.speech_started(now)
         self._listener.begin(item_id, start)
         self._go_on(now)
 
@@ -226,11 +241,28 @@ class Session:
         assert item_id is not None, "speech ended before it started"
         end_ms = milliseconds(boundary.at)
         self._send(wire.SpeechStopped(audio_end_ms=end_ms, item_id=item_id))
-        self._commit(self._listener.end(boundary, now), now)
+        if self._floor.speech_ended(now):
+            self._commit(self._listener.end(boundary, now), now)
+            self._answer_turn()
+        else:
+            self._listener.disregard(boundary)
+        self._go_on(now)
+
+    def _answer_turn(self) -> None:
         detection = self.settings.turn_detection
         if detection is not None and detection.create_response:
-            self._answers.queue(self._request(self.settings))
-        self._go_on(now)
+            self._asking.by_turn(self.settings)
+
+    def _speak_up(self, now: float) -> None:
+        """Nobody has said anything for as long as the client allows."""
+        self._floor.speak_up()
+        span = self._buffer.recent()
+        if span is None:
+            return  # there is no sound to answer, either
+        item_id = self._new_id("item")
+        self._send(wire.timeout_triggered(*map(milliseconds, span), item_id))
+        self._commit(self._listener.end_by_timeout(item_id, *span), now)
+        self._answer_turn()
 
     def _commit(self, utterance: Utterance, now: float) -> None:
         """Make what was said an item of the conversation."""
@@ -240,14 +272,15 @@ class Session:
         except EventRefused:
             self._go_on(now)
             raise
-        self._turn = utterance.turn
-        self._turn.timeline.committed = now
+        self._asking.turn = utterance.turn
+        utterance.turn.timeline.committed = now
         self._send(wire.Committed(previous_item_id=previous, item_id=item.id))
         self._announce(item, previous)
 
-    def _forget_speech(self) -> None:
+    def _forget_speech(self, now: float) -> None:
         self._listener.forget()
         self._buffer.forget_speech()
+        self._floor.forget_speech(now)
         self._actions.append(ResetVad())
 
     def _frames_matter(self) -> bool:
@@ -259,6 +292,7 @@ class Session:
     def _go_on(self, now: float) -> None:
         """Start what waits; else let the engine do what the next answer will need."""
         self._answers.start_queued(now)
+        self._floor.look(now)
         if self._responder.active_id is not None:
             return
         if self.settings.task.needs_sound:
@@ -287,51 +321,18 @@ class Session:
         if self._listener.utterance is not None or item.num_images():
             self._go_on(now)  # else it waits for its response, which may give it a frame
 
-    def _create_response(self, event: client.ResponseCreate, now: float) -> None:
-        params = event.response or client.ResponseParams()
-        is_aside = params.conversation == "none"
-        if not is_aside:
-            self._answers.check_free()
-        settings = session_settings.for_response(self.settings, params)
-        context = None
-        if params.input not in (UNSET, None):
-            context = [self._context_item(entry) for entry in params.input or []]
-        metadata = params.metadata or None
-        if is_aside:
-            context = self._conversation.items[:] if context is None else context
-            self._answers.answer_aside(ask(settings, Turn(), metadata, context), now)
-            return
-        if context is None:
-            self._listener.pair_words(self._turn, self._conversation.items, now)
-        self._answers.queue(self._request(settings, metadata, context, is_asked=True))
-
-    def _request(
-        self,
-        settings: Settings,
-        metadata: dict[str, str] | None = None,
-        context: list[Item] | None = None,
-        *,
-        is_asked: bool = False,
-    ) -> Request:
-        """Freeze what the next response is asked with; its turn is used up by that."""
-        turn, self._turn = self._turn, Turn()
-        request = ask(settings, turn, metadata, context, is_asked=is_asked)
-        return request if context else request.for_task(self._conversation.items)
-
-    def _context_item(self, entry: WireItem | ItemReference) -> Item:
-        if isinstance(entry, ItemReference):
-            return self._conversation.get(entry.id)
-        return self.read_item(entry)
-
-    def configure(self, patch: client.SessionPatch) -> None:
+    def configure(self, patch: client.SessionPatch, now: float = 0.0) -> None:
         """Change the settings without telling the client; raises EventRefused."""
         before = self.settings
         self.settings = session_settings.updated(before, patch)
         self._listener.num_frames = self.settings.frames_per_turn
         if self.settings.input_format != before.input_format:
             self._actions.append(SetInputFormat(self.settings.input_format))
+        if self.settings.distance != before.distance:
+            self._actions.append(SetDistance(self.settings.distance))
         if (self.settings.turn_detection is None) != (before.turn_detection is None):
-            self._forget_speech()
+            self._forget_speech(now)
+        self._floor.configure(self.settings)
         self._buffer.configure(self.settings.effective_endpointing)
 
     def _announce(self, item: Item, previous: str | None) -> None:

@@ -84,6 +84,14 @@ class Settings:
     events: tuple[str, ...] = ()
     """Opt-in vendor events."""
     task: Task = tasks.ASSISTANT
+    backchannels: Literal["interrupt", "ignore"] = "interrupt"
+    usual_backchannels: Literal["interrupt", "ignore"] = "interrupt"
+    """What the service does where a client says nothing."""
+
+    @property
+    def distance(self) -> Literal["near_field", "far_field"] | None:
+        """From where the microphone hears people, if the client has said so."""
+        return self.noise_reduction["type"] if self.noise_reduction else None
 
     @property
     def effective_endpointing(self) -> Endpointing:
@@ -124,6 +132,7 @@ class Settings:
                 "events": list(self.events),
                 "video": {"frames_per_turn": self.frames_per_turn},
                 "task": self.task.to_wire(),
+                "backchannels": self.backchannels,
             },
         }
 
@@ -140,6 +149,8 @@ def initial(config: Config, model: str, hangover_ms: int) -> Settings:
         frames_per_turn=config.pairing.frames_per_turn,
         endpointing=endpointing,
         max_text_chars=config.limits.text_chars,
+        backchannels=config.barge_in.backchannels,
+        usual_backchannels=config.barge_in.backchannels,
     )
 
 
@@ -190,7 +201,7 @@ def updated(settings: Settings, patch: SessionPatch) -> Settings:
         if patch.audio.output:
             changes |= _output_changes(patch.audio.output)
     if patch.assistant:
-        changes |= _vendor_changes(patch.assistant)
+        changes |= _vendor_changes(settings, patch.assistant)
     return replace(settings, **changes)
 
 
@@ -277,8 +288,10 @@ def _checked_truncation(
     return truncation or "auto"
 
 
-def _vendor_changes(patch: AssistantPatch) -> dict[str, Any]:
+def _vendor_changes(settings: Settings, patch: AssistantPatch) -> dict[str, Any]:
     changes: dict[str, Any] = {}
+    if patch.backchannels is not UNSET:
+        changes["backchannels"] = patch.backchannels or settings.usual_backchannels
     if patch.events is not UNSET:
         changes["events"] = tuple(patch.events)
     if patch.task is not UNSET:

@@ -31,6 +31,18 @@ def test_sound_is_found_again_by_its_index(senses: Senses) -> None:
     assert clip.tolist() == list(range(990, 1010))
 
 
+def test_a_level_is_that_of_the_range_in_decibels(senses: Senses) -> None:
+    senses.hear(np.full(2000, 3277, "<i2").tobytes() + bytes(2000))
+    assert senses.level_db(0, 2000) == pytest.approx(-20, abs=0.1)
+    assert senses.level_db(2000, 3000) == pytest.approx(-120)
+
+
+def test_any_detector_can_be_told_how_far_people_are(senses: Senses) -> None:
+    senses.set_distance("near_field")
+    senses.hear(pcm(WINDOW_SAMPLES))
+    assert len(list(senses.probabilities())) == 1
+
+
 def test_windows_are_judged_once_each_and_when_they_are_complete(senses: Senses) -> None:
     senses.hear(pcm(WINDOW_SAMPLES - 1))
     assert list(senses.probabilities()) == []
