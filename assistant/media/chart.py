@@ -20,7 +20,7 @@ Picture = npt.NDArray[np.uint8]
 """uint8 [H, W, 3], blue, green, red."""
 
 WIDTH, HEIGHT = 960, 600
-LEFT, RIGHT, TOP, BOTTOM = 80, 30, 50, 60
+LEFT, RIGHT, TOP, BOTTOM = 80, 30, 70, 60
 NUM_TICKS = 5
 COLOURS = (
     (180, 119, 31), (14, 127, 255), (44, 160, 44), (40, 39, 214), (189, 103, 148),
@@ -48,7 +48,7 @@ class Curve:
 def draw(title: str, x: Axis, y: Axis, curves: Sequence[Curve]) -> Picture:
     """Draw curves; what lies beyond the axes is cut off at their ends."""
     picture = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
-    _write(picture, title, (LEFT, 30), 0.6)
+    _write(picture, title, (LEFT, 28), 0.6)
     _write(picture, x.label, (WIDTH // 2 - 60, HEIGHT - 12), 0.5)
     _write(picture, y.label, (8, TOP - 12), 0.5)
     for number in range(NUM_TICKS + 1):
