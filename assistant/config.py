@@ -88,6 +88,7 @@ class EndpointingConfig:
     soft_silence_ms: Annotated[int, Bounds(32, 5000)] = 200
     silence_duration_ms: Annotated[int, Bounds(32, 10_000)] = 500
     max_utterance_s: Annotated[float, Bounds(1, 1800)] = 120.0
+    turn_model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from assistant.log import SessionLog
 from assistant.turns import input_items
 from assistant.turns.actions import (
     Hang,
+    JudgePause,
     ResetVad,
     Send,
     SetDistance,
@@ -202,12 +203,26 @@ class Call:
                     self._senses.set_format(action.format)
                 case SetDistance():
                     self._senses.set_distance(action.distance)
+                case JudgePause():
+                    self._judge(action)
                 case ResetVad():
                     self._senses.skip()
                 case Hang():
                     self._hang(action)
         if self.hang is None:
             self._arm(self._session.deadline())
+
+    def _judge(self, question: JudgePause) -> None:
+        """Ask in a thread how final a pause sounds: that takes 10 to 100 ms."""
+        clip = self._senses.clip(question.start, question.stop)
+        future = self._loop.run_in_executor(None, self._senses.finality, clip)
+        future.add_done_callback(lambda done: self._judged(question.number, done))
+
+    def _judged(self, number: int, done: asyncio.Future[float]) -> None:
+        if done.cancelled() or self.hang is not None:
+            return
+        with self._contained():
+            self._session.receive_finality(number, done.result())
 
     def _arm(self, due: float | None) -> None:
         # Not asked of the handle: uvloop's have another idea of when, or none.

@@ -18,6 +18,7 @@ from assistant.errors import MediaError
 from assistant.media import frames
 from assistant.media.audio import AudioFormat, AudioRing, InputDecoder
 from assistant.media.frames import FrameStore
+from assistant.media.turn_model import shared_turn_model
 from assistant.media.vad import Distance, open_vad
 from assistant.turns.clock import SAMPLE_RATE_HZ
 from assistant.turns.endpointing import WINDOW_SAMPLES
@@ -47,6 +48,8 @@ class Senses:
         self._ring = AudioRing(int((longest_s + RING_MARGIN_S) * SAMPLE_RATE_HZ))
         self._store = FrameStore(config.pairing.ring_frames)
         self._vad = open_vad(config.vad)
+        turn_model = config.endpointing.turn_model
+        self._turn_model = shared_turn_model(turn_model) if turn_model else None
         self._decoder = _decoder(InputFormat())
         self._judged = 0  # samples the detector has seen or skipped
 
@@ -88,6 +91,11 @@ class Senses:
     def clip(self, start: int, stop: int) -> bytes:
         samples = self._ring.read(max(start, self._ring.start), stop)
         return samples.astype(np.float32, copy=False).tobytes()
+
+    def finality(self, clip: bytes) -> float:
+        """Judge how final a clip sounds; may run in a thread."""
+        assert self._turn_model is not None, "nobody asks without a model"
+        return self._turn_model.judge(np.frombuffer(clip, np.float32))
 
     def level_db(self, start: int, stop: int) -> float:
         samples = self._ring.read(max(start, self._ring.start), stop)

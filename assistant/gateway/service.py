@@ -6,6 +6,7 @@ from assistant.config import Config
 from assistant.gateway.call import Call
 from assistant.gateway.client_secrets import ClientSecrets
 from assistant.gateway.engine_client import EngineClient
+from assistant.media.turn_model import shared_turn_model
 
 
 @dataclass(slots=True, eq=False)
@@ -23,6 +24,9 @@ class Service:
     """True once shutdown began: running answers end, nobody new comes in."""
 
     def __post_init__(self) -> None:
+        """Raises ConfigError now for what else would fail in every session."""
+        if self.config.endpointing.turn_model:
+            shared_turn_model(self.config.endpointing.turn_model)
         self.secrets = ClientSecrets(self.config.server.max_client_secrets)
 
     @property

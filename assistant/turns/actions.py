@@ -40,6 +40,19 @@ class SetDistance:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgePause:
+    """
+    Have it judged how final a range of sound is; say so with ``receive_finality``.
+
+    That takes a while: a pause that is over when the answer comes is told by its number.
+    """
+
+    number: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
 class ResetVad:
     """Forget the sound that the voice activity detector remembers."""
 
@@ -52,4 +65,4 @@ class Hang:
     reason: str
 
 
-Action = Send | Tell | SetInputFormat | SetDistance | ResetVad | Hang
+Action = Send | Tell | SetInputFormat | SetDistance | JudgePause | ResetVad | Hang

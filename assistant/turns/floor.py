@@ -9,11 +9,13 @@ Knows settings, answers and durations. What is an interruption by its sound is j
 ``barge_in.py``; what a turn is made of, the session knows.
 """
 
+from assistant.config import Config
+from assistant.turns.actions import Action, JudgePause
 from assistant.turns.answers import Answers
-from assistant.turns.barge_in import BargeIn, Level
+from assistant.turns.barge_in import BargeIn
 from assistant.turns.endpointing import Boundary
 from assistant.turns.input_buffer import InputBuffer
-from assistant.turns.listener import Listener
+from assistant.turns.media import Media
 from assistant.turns.settings import Settings
 
 
@@ -23,40 +25,46 @@ class Floor:
     def __init__(
         self,
         settings: Settings,
+        config: Config,
         barge_in: BargeIn,
         answers: Answers,
-        listener: Listener,
         buffer: InputBuffer,
-        level_db: Level,
+        media: Media,
     ) -> None:
-        self.is_doubtful = False
-        """The open utterance may be a backchannel: it is no turn yet."""
-        self._settings = settings
+        self._is_doubtful = False  # the open utterance may be a backchannel
+        self.configure(settings)
+        self._has_turn_model = bool(config.endpointing.turn_model)
         self._barge_in = barge_in
         self._answers = answers
-        self._listener = listener
         self._buffer = buffer
-        self._level_db = level_db
+        self._media = media
+        self._num_pauses = 0
         self._was_answering = False
         self._idle_from: float | None = None  # when the latest answer was over
 
+    @property
+    def is_turn(self) -> bool:
+        """False while an utterance may be a backchannel."""
+        return not self._is_doubtful
+
     def configure(self, settings: Settings) -> None:
         self._settings = settings
+        self._threshold = settings.effective_endpointing.threshold
 
     # --- speech -------------------------------------------------------------------------
 
     def receive_probability(self, probability: float, now: float) -> list[Boundary]:
         """Judge one window; return the boundaries that are not of our own voice."""
-        is_speech = probability >= self._settings.effective_endpointing.threshold
+        is_speech = probability >= self._threshold
         boundaries = self._barge_in.sift(
             self._buffer.receive_probability(probability),
             position=self._buffer.judged,
             is_speech=is_speech,
             is_answering=self._answers.active_id is not None,
-            level_db=self._level_db,
+            level_db=self._media.level_db,
             now=now,
         )
-        if self.is_doubtful and is_speech:
+        if self._is_doubtful and is_speech:
             self._yield(now)
         return boundaries
 
@@ -65,16 +73,28 @@ class Floor:
         self._idle_from = None
         if self._may_interrupt():
             ignores = self._settings.backchannels == "ignore"
-            self.is_doubtful = ignores and self._answers.active_id is not None
+            self._is_doubtful = ignores and self._answers.active_id is not None
             self._yield(now)
 
     def speech_paused(self, now: float) -> None:
         """What was said is no interruption so far: the answer goes on."""
         self._answers.release(now)
 
+    def question(self, start: int) -> list[Action]:
+        """Return what to ask about a pause in an utterance that began there."""
+        self._num_pauses += 1
+        if not self._settings.effective_endpointing.veto_ms or not self._has_turn_model:
+            return []
+        return [JudgePause(self._num_pauses, start, self._buffer.judged)]
+
+    def receive_finality(self, number: int, finality: float) -> None:
+        """Take how final the pause of that number sounds, if it is still the latest."""
+        if number == self._num_pauses:
+            self._buffer.receive_finality(finality)
+
     def speech_ended(self, now: float) -> bool:
         """The utterance is over; return whether it is a turn."""
-        was_doubtful, self.is_doubtful = self.is_doubtful, False
+        was_doubtful, self._is_doubtful = self._is_doubtful, False
         self.speech_paused(now)
         if self._idle_from is not None:
             self._idle_from = now
@@ -92,11 +112,11 @@ class Floor:
     def _yield(self, now: float) -> None:
         """Hold what is being answered, or end it."""
         if not self._may_interrupt():
-            self.is_doubtful = False
-        elif self.is_doubtful and self._barge_in.is_backchannel(self._buffer.judged):
+            self._is_doubtful = False
+        elif self._is_doubtful and self._barge_in.is_backchannel(self._buffer.judged):
             self._answers.hold()
         else:
-            self.is_doubtful = False
+            self._is_doubtful = False
             self._answers.interrupt(now)
             self._barge_in.interrupted()
 
@@ -116,9 +136,14 @@ class Floor:
             return None
         if self._idle_from is None or self._answers.is_answering:
             return None
-        if self._listener.utterance is not None:
-            return None
+        if self._buffer.utterance_id is not None:
+            return None  # somebody speaks
         return self._idle_from + detection.idle_timeout_ms / 1000
+
+    def is_idle(self, now: float) -> bool:
+        """Whether nobody has spoken for long enough."""
+        due = self.idle_deadline()
+        return due is not None and now >= due
 
     def speak_up(self) -> None:
         """The assistant does; it waits for an answer of its own before it does again."""

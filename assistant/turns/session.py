@@ -89,12 +89,7 @@ class Session:
             self._conversation, self._listener, self._answers, self.read_item
         )
         self._floor = Floor(
-            self.settings,
-            barge_in,
-            self._answers,
-            self._listener,
-            self._buffer,
-            media.level_db,
+            self.settings, config, barge_in, self._answers, self._buffer, media
         )
 
     # --- outputs ------------------------------------------------------------------------
@@ -143,8 +138,7 @@ class Session:
             self._actions.append(Hang(1000, "session expired"))
             return
         self._answers.handle_timer(now)
-        idle = self._floor.idle_deadline()
-        if idle is not None and now >= idle:
+        if self._floor.is_idle(now):
             self._speak_up(now)
         self._go_on(now)
 
@@ -175,9 +169,9 @@ class Session:
             if isinstance(boundary, SpeechStarted):
                 self._speech_started(boundary, now)
             elif isinstance(boundary, SoftEnd):
-                may_answer = self._responder.may_speculate
-                may_answer = may_answer and not self._floor.is_doubtful
+                may_answer = self._floor.is_turn and self._responder.may_speculate
                 self._listener.pause(boundary, now, may_be_answered=may_answer)
+                self._actions += self._floor.question(self._buffer.start)
                 self._floor.speech_paused(now)
                 self._go_on(now)
             elif isinstance(boundary, SpeechResumed):
@@ -188,6 +182,10 @@ class Session:
         if self._responder.is_speculating and not self._responder.may_speculate:
             self._listener.take_back()
             self._go_on(now)
+
+    def receive_finality(self, number: int, finality: float) -> None:
+        """Take how final a pause sounds, in [0, 1], in answer to ``JudgePause``."""
+        self._floor.receive_finality(number, finality)
 
     def receive_event(self, event: client.AnyClientEvent, now: float) -> None:
         """Carry out a client event. Sound comes by ``receive_audio`` instead."""

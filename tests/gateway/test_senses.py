@@ -1,13 +1,23 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from assistant.config import Config, EngineConfig, LimitsConfig, VadConfig
+from assistant.config import (
+    Config,
+    EndpointingConfig,
+    EngineConfig,
+    LimitsConfig,
+    VadConfig,
+)
 from assistant.errors import MediaError
 from assistant.gateway.senses import Senses
 from assistant.media import frames
+from assistant.media.turn_model import WINDOW_S
 from assistant.turns.endpointing import WINDOW_SAMPLES
 from assistant.turns.settings import InputFormat
 from tests.media.pictures import encoded
+from tests.media.tiny_onnx import network
 
 PCM_16K = InputFormat("audio/pcm", 16_000)
 
@@ -127,3 +137,13 @@ def test_a_picture_that_cannot_be_read_is_refused(senses: Senses) -> None:
     with pytest.raises(MediaError):
         senses.add_frame(b"nothing", 0.0, None)
     assert senses.frames() == []
+
+
+def test_a_clip_is_judged_by_the_configured_network(tmp_path: Path) -> None:
+    file = tmp_path / "turn.onnx"
+    file.write_bytes(network((1, WINDOW_S * 16_000)))
+    config = Config(
+        vad=VadConfig(engine="webrtc"), endpointing=EndpointingConfig(turn_model=str(file))
+    )
+    silence = np.zeros(1600, np.float32).tobytes()
+    assert Senses(config).finality(silence) == pytest.approx(0.5)

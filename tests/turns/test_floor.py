@@ -6,14 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from assistant.config import BargeInConfig, Config
+from assistant.config import Config
 from assistant.turns import settings as session_settings
 from assistant.turns.answers import Answers
 from assistant.turns.barge_in import BargeIn
 from assistant.turns.conversation import Conversation
 from assistant.turns.floor import Floor
 from assistant.turns.input_buffer import InputBuffer
-from assistant.turns.listener import Listener
 from assistant.turns.load import Load
 from assistant.turns.settings import Settings
 from tests.turns.harness import FakeMedia
@@ -42,9 +41,8 @@ def with_settings(settings: Settings) -> Floor:
         emit=lambda action: None,
     )
     buffer = InputBuffer(settings.effective_endpointing, 10.0)
-    gate = BargeIn(BargeInConfig())
-    listener = Listener(buffer, FakeMedia(), CONFIG.pairing)
-    return Floor(settings, gate, answers, listener, buffer, lambda start, stop: -20.0)
+    gate = BargeIn(CONFIG.barge_in)
+    return Floor(settings, CONFIG, gate, answers, buffer, FakeMedia())
 
 
 def after_an_answer(made: Floor, now: float) -> None:
@@ -59,7 +57,7 @@ def after_an_answer(made: Floor, now: float) -> None:
 def test_speech_without_an_answer_is_a_turn() -> None:
     empty = floor()
     empty.speech_started(1.0)
-    assert not empty.is_doubtful
+    assert empty.is_turn
     assert empty.speech_ended(2.0)
 
 
@@ -68,7 +66,7 @@ def test_nobody_is_idle_before_there_was_an_answer() -> None:
     assert patient.idle_deadline() is None
     after_an_answer(patient, 2.0)
     assert patient.idle_deadline() == 7.0
-    patient._listener.begin("item", 0)
+    patient._buffer.open_utterance(0, lambda kind: "item")
     assert patient.idle_deadline() is None
 
 
@@ -77,6 +75,13 @@ def test_an_answer_is_over_when_it_has_been_spoken() -> None:
     patient._barge_in.wrote(28)
     after_an_answer(patient, 2.0)
     assert patient.idle_deadline() == pytest.approx(9.0)
+
+
+def test_idle_is_who_has_waited_long_enough() -> None:
+    patient = floor(idle_timeout_ms=5000)
+    after_an_answer(patient, 2.0)
+    assert not patient.is_idle(6.9)
+    assert patient.is_idle(7.0)
 
 
 @pytest.mark.parametrize("what", ["speak_up", "speech_started"])

@@ -2,7 +2,8 @@
 
 import pytest
 
-from assistant.config import BargeInConfig, Config, EarlyConfig
+from assistant.config import BargeInConfig, Config, EarlyConfig, EndpointingConfig
+from assistant.turns.actions import JudgePause
 from assistant.wire import client_events as client, link, server_events as wire
 from tests.turns.harness import WINDOW_S, Bench
 
@@ -225,3 +226,67 @@ def test_without_a_timeout_nobody_is_spoken_to() -> None:
     bench.answer("one ")
     bench.finish()
     assert bench.session.deadline() == PLAIN.server.session_max_s
+
+
+# --- how final a pause sounds ------------------------------------------------------------
+
+JUDGED = Config(
+    early=EarlyConfig(speculation=False), endpointing=EndpointingConfig(turn_model="x")
+)
+
+
+def semantic(config: Config = JUDGED) -> Bench:
+    bench = Bench(config)
+    bench.update(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
+    bench.forget()
+    return bench
+
+
+def questions(bench: Bench) -> list[JudgePause]:
+    return [action for action in bench.actions if isinstance(action, JudgePause)]
+
+
+def test_a_pause_is_judged_over_the_utterance_and_itself() -> None:
+    bench = semantic()
+    bench.hear(0.95, 1.0)
+    bench.hear(0.02, 0.25)
+    (question,) = questions(bench)
+    assert (question.number, question.start) == (1, 0)
+    assert question.stop == bench.session._buffer.judged
+
+
+@pytest.mark.parametrize(
+    ("finality", "least_s", "most_s"), [(1.0, 0.2, 0.4), (0.5, 0.45, 0.6), (0.0, 3.9, 4.1)]
+)
+def test_how_final_it_sounds_decides_how_long_is_waited(
+    finality: float, least_s: float, most_s: float
+) -> None:
+    bench = semantic()
+    bench.hear(0.95, 1.0)
+    ended = bench.now
+    bench.hear(0.02, 0.24)
+    (question,) = questions(bench)
+    bench.session.receive_finality(question.number, finality)
+    while not bench.events(wire.SpeechStopped):
+        bench.hear(0.02, WINDOW_S)
+    assert least_s <= bench.now - ended <= most_s
+
+
+def test_an_answer_about_an_earlier_pause_counts_for_nothing() -> None:
+    bench = semantic()
+    bench.hear(0.95, 0.5)
+    bench.hear(0.02, 0.25)
+    bench.hear(0.95, 0.5)
+    bench.hear(0.02, 0.35)
+    first, _second = questions(bench)
+    bench.session.receive_finality(first.number, 0.0)
+    bench.hear(0.02, 0.4)
+    assert bench.events(wire.SpeechStopped) != []
+
+
+def test_nobody_is_asked_without_a_model_or_where_the_silence_is_exact() -> None:
+    without = semantic(PLAIN)
+    exact = Bench(JUDGED)
+    for bench in (without, exact):
+        bench.speak()
+        assert questions(bench) == []
