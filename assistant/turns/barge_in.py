@@ -113,7 +113,7 @@ class BargeIn:
         self._out_s = max(0.0, self._out_s - (now - self._now))
         self._now = now
         is_out = is_answering or self._out_s > 0
-        passed = []
+        passed: list[Boundary] = []
         for boundary in boundaries:
             if isinstance(boundary, SpeechStarted) and is_out:
                 self._doubtful = boundary

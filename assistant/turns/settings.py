@@ -91,7 +91,10 @@ class Settings:
     @property
     def distance(self) -> Literal["near_field", "far_field"] | None:
         """From where the microphone hears people, if the client has said so."""
-        return self.noise_reduction["type"] if self.noise_reduction else None
+        distance: Literal["near_field", "far_field"] | None = None
+        if self.noise_reduction:
+            distance = self.noise_reduction["type"]
+        return distance
 
     @property
     def effective_endpointing(self) -> Endpointing:

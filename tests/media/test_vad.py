@@ -12,6 +12,7 @@ from assistant.media.vad import (
     CATCH_UP_WINDOWS,
     CONTEXT_SAMPLES,
     STATE_SIZE,
+    Distance,
     SileroVad,
     Vad,
     WebrtcVad,
@@ -144,7 +145,8 @@ def test_behind_its_gate_the_detector_finds_the_same_turns() -> None:
 
 def test_near_voices_are_amplified_less_and_far_ones_more() -> None:
     levels = []
-    for distance in ("near_field", None, "far_field"):
+    distances: tuple[Distance | None, ...] = ("near_field", None, "far_field")
+    for distance in distances:
         network = Counter()
         vad = SileroVad(network, is_gated=False)  # type: ignore[arg-type]  # as above
         vad.listen(distance)
