@@ -71,10 +71,11 @@ class EngineConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VadConfig:
-    """Which network judges 32 ms windows of audio."""
+    """Which networks judge 32 ms windows of audio, and whole pauses."""
 
     engine: Literal["silero", "webrtc"] = "silero"
     webrtc_aggressiveness: Annotated[int, Bounds(0, 3)] = 2
+    turn_model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,6 @@ class EndpointingConfig:
     soft_silence_ms: Annotated[int, Bounds(32, 5000)] = 200
     silence_duration_ms: Annotated[int, Bounds(32, 10_000)] = 500
     max_utterance_s: Annotated[float, Bounds(1, 1800)] = 120.0
-    turn_model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

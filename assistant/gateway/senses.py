@@ -48,7 +48,7 @@ class Senses:
         self._ring = AudioRing(int((longest_s + RING_MARGIN_S) * SAMPLE_RATE_HZ))
         self._store = FrameStore(config.pairing.ring_frames)
         self._vad = open_vad(config.vad)
-        turn_model = config.endpointing.turn_model
+        turn_model = config.vad.turn_model
         self._turn_model = shared_turn_model(turn_model) if turn_model else None
         self._decoder = _decoder(InputFormat())
         self._judged = 0  # samples the detector has seen or skipped

@@ -25,8 +25,8 @@ class Service:
 
     def __post_init__(self) -> None:
         """Raises ConfigError now for what else would fail in every session."""
-        if self.config.endpointing.turn_model:
-            shared_turn_model(self.config.endpointing.turn_model)
+        if self.config.vad.turn_model:
+            shared_turn_model(self.config.vad.turn_model)
         self.secrets = ClientSecrets(self.config.server.max_client_secrets)
 
     @property

@@ -41,7 +41,7 @@ class TurnModel:
             ConfigError: It is not there, or is no network that takes eight seconds.
         """
         if not file.is_file():
-            raise ConfigError(f"endpointing.turn_model = {str(file)!r}: no such file")
+            raise ConfigError(f"vad.turn_model = {str(file)!r}: no such file")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -51,14 +51,14 @@ class TurnModel:
             )
         except Exception as error:  # ONNX Runtime's errors have no public base class
             reason = str(error).splitlines()[0]
-            raise ConfigError(f"endpointing.turn_model: {file}: {reason}") from error
+            raise ConfigError(f"vad.turn_model: {file}: {reason}") from error
         inputs = self._session.get_inputs()
         self._input = inputs[0].name
         self._rank = len(inputs[0].shape)
         if len(inputs) != 1 or self._rank not in (2, 3):
             shapes = ", ".join(f"{i.name} {i.shape}" for i in inputs)
             raise ConfigError(
-                f"endpointing.turn_model: {file} takes {shapes}, must take features "
+                f"vad.turn_model: {file} takes {shapes}, must take features "
                 f"[1, {NUM_MELS}, {NUM_FRAMES}] or samples [1, {WINDOW_S * RATE_HZ}]"
             )
 

@@ -33,7 +33,7 @@ class Floor:
     ) -> None:
         self._is_doubtful = False  # the open utterance may be a backchannel
         self.configure(settings)
-        self._has_turn_model = bool(config.endpointing.turn_model)
+        self._has_turn_model = bool(config.vad.turn_model)
         self._barge_in = barge_in
         self._answers = answers
         self._buffer = buffer

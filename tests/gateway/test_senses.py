@@ -5,7 +5,6 @@ import pytest
 
 from assistant.config import (
     Config,
-    EndpointingConfig,
     EngineConfig,
     LimitsConfig,
     VadConfig,
@@ -142,8 +141,6 @@ def test_a_picture_that_cannot_be_read_is_refused(senses: Senses) -> None:
 def test_a_clip_is_judged_by_the_configured_network(tmp_path: Path) -> None:
     file = tmp_path / "turn.onnx"
     file.write_bytes(network((1, WINDOW_S * 16_000)))
-    config = Config(
-        vad=VadConfig(engine="webrtc"), endpointing=EndpointingConfig(turn_model=str(file))
-    )
+    config = Config(vad=VadConfig(engine="webrtc", turn_model=str(file)))
     silence = np.zeros(1600, np.float32).tobytes()
     assert Senses(config).finality(silence) == pytest.approx(0.5)

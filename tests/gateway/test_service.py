@@ -1,6 +1,6 @@
 import pytest
 
-from assistant.config import Config, EndpointingConfig
+from assistant.config import Config, VadConfig
 from assistant.errors import ConfigError
 from assistant.gateway.engine_client import EngineClient
 from assistant.gateway.service import Service
@@ -17,6 +17,6 @@ def test_a_service_is_ready_with_an_engine_and_until_it_drains() -> None:
 
 
 def test_a_network_that_cannot_be_loaded_stops_the_service_and_not_its_sessions() -> None:
-    config = Config(endpointing=EndpointingConfig(turn_model="/nowhere.onnx"))
+    config = Config(vad=VadConfig(turn_model="/nowhere.onnx"))
     with pytest.raises(ConfigError, match="nowhere"):
         Service(config, EngineClient(), (), "fake")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assistant.config import BargeInConfig, Config, EarlyConfig, EndpointingConfig
+from assistant.config import BargeInConfig, Config, EarlyConfig, VadConfig
 from assistant.turns.actions import JudgePause
 from assistant.wire import client_events as client, link, server_events as wire
 from tests.turns.harness import WINDOW_S, Bench
@@ -230,9 +230,7 @@ def test_without_a_timeout_nobody_is_spoken_to() -> None:
 
 # --- how final a pause sounds ------------------------------------------------------------
 
-JUDGED = Config(
-    early=EarlyConfig(speculation=False), endpointing=EndpointingConfig(turn_model="x")
-)
+JUDGED = Config(early=EarlyConfig(speculation=False), vad=VadConfig(turn_model="x"))
 
 
 def semantic(config: Config = JUDGED) -> Bench:
