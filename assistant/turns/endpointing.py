@@ -14,11 +14,11 @@ Rules:
 
 * A window is SPEECH from ``threshold`` up, SILENCE below ``threshold - hysteresis``, and
   UNSURE between.
-* An utterance opens after ``start_ms`` of SPEECH windows in a row, if two of them are
-  CLEAR: in the upper two fifths above ``threshold``. Murmur that never is clear takes
-  ``UNCLEAR_MS``. It starts at the first of them, less ``prefix_padding_ms``, but never
-  before the end of the utterance before, and never by more than half of
-  ``max_utterance_s``.
+* An utterance opens after ``start_ms`` of SPEECH windows, if two are CLEAR: in the upper
+  two fifths above ``threshold``. Murmur that never is clear takes ``UNCLEAR_MS``. UNSURE
+  windows may lie between, as many as there is speech, but no SILENCE. It starts at the
+  first of them, less ``prefix_padding_ms``, but never before the end of the utterance
+  before, and never by more than half of ``max_utterance_s``.
 * Speech ends, to the ear, before the VAD says so. Its last windows fade (SPEECH, but no
   longer CLEAR); up to ``FADE_MS`` of them are no speech. Of the rest, the last
   ``hangover_ms`` are the VAD's delay. What is left is the position in SoftEnd and HardEnd,
@@ -180,15 +180,14 @@ class Endpointer:
         self._state = State.QUIET
         self._position = 0
         self._floor = 0  # no utterance may start before this index
-        self._cut_at = (
-            -REGRET_MS * SAMPLES_PER_MS
-        )  # where the latest HardEnd in silence was
+        self._cut_at: int | None = None  # by the latest HardEnd in silence
         self._start = 0  # of the running utterance, padding included
         self._onset = 0  # of the running or starting utterance
         self._voiced_until = 0  # one past the last SPEECH window
         self._clear_until = 0  # one past the last CLEAR window
         self._paused_at = 0  # where sound stopped before the latest SoftEnd
-        self._num_clear = 0  # CLEAR windows in the opening
+        self._num_speech = 0  # SPEECH windows in the opening
+        self._num_clear = 0  # CLEAR ones among them
         self._patience = Patience()
 
     @property
@@ -235,14 +234,17 @@ class Endpointer:
         speech = probability >= threshold
         if speech:
             if self._state is State.QUIET:
-                self._onset, self._num_clear = window, 0
+                self._onset, self._num_speech, self._num_clear = window, 0, 0
+            self._num_speech += 1
             self._voiced_until = self._position
             if probability >= threshold + CLEAR * (1 - threshold):
                 self._clear_until = self._position
                 self._num_clear += 1
         silent = probability < threshold - settings.hysteresis
 
-        boundaries = self._apply(Sign.SPEECH if speech else Sign.NO_SPEECH, window)
+        is_sign = speech or silent or not self._may_be_starting()
+        sign = Sign.SPEECH if speech else Sign.NO_SPEECH
+        boundaries = self._apply(sign, window) if is_sign else []
         if self._state is State.STARTING and self._is_enough():
             boundaries += self._apply(Sign.ENOUGH_SPEECH, window)
         if self.speaking and not speech:
@@ -290,9 +292,14 @@ class Endpointer:
                 return [HardEnd(self._floor, "max_length")]
         return []
 
+    def _may_be_starting(self) -> bool:
+        """Return whether what is STARTING may go on with an UNSURE window."""
+        num_windows = (self._position - self._onset) // WINDOW_SAMPLES
+        return self._state is State.STARTING and num_windows <= 2 * self._num_speech
+
     def _is_enough(self) -> bool:
         """Return whether what is STARTING is an utterance."""
-        duration_ms = (self._position - self._onset) / SAMPLES_PER_MS
+        duration_ms = self._num_speech * WINDOW_SAMPLES // SAMPLES_PER_MS
         start_ms = self._settings.start_ms
         num_clear = min(CLEAR_TO_OPEN, start_ms * SAMPLES_PER_MS // WINDOW_SAMPLES)
         is_clear = self._num_clear >= num_clear
@@ -300,8 +307,10 @@ class Endpointer:
 
     def _regret(self) -> None:
         """Learn of a pause that was taken for an end."""
+        if self._cut_at is None or not self._settings.adapts:
+            return
         pause_ms = (self._onset - self._cut_at) / SAMPLES_PER_MS
-        if self._settings.adapts and 0 < pause_ms <= REGRET_MS:
+        if 0 < pause_ms <= REGRET_MS:
             self._patience.learn(pause_ms)
 
     def _hard_ms(self) -> float:
