@@ -258,7 +258,8 @@ class Session:
         if span is None:
             return  # there is no sound to answer, either
         item_id = self._new_id("item")
-        self._send(wire.timeout_triggered(*map(milliseconds, span), item_id))
+        start_ms, end_ms = map(milliseconds, span)
+        self._send(wire.timeout_triggered(start_ms, end_ms, item_id))
         self._commit(self._listener.end_by_timeout(item_id, *span), now)
         self._answer_turn()
 

@@ -12,7 +12,8 @@ SILENCE = np.zeros(WINDOW_SAMPLES, np.float32)
 def hum(rms: float) -> Samples:
     """Return a window of a hum far below any voice: only its level can be told."""
     at = np.arange(WINDOW_SAMPLES) / RATE_HZ
-    return (rms * np.sqrt(2) * np.sin(2 * np.pi * 62.5 * at)).astype(np.float32)
+    wave: Samples = np.sin(2 * np.pi * 62.5 * at).astype(np.float32)
+    return wave * np.float32(rms * 2**0.5)
 
 
 def opened(gate: SoundGate, window: Samples, count: int) -> list[bool]:

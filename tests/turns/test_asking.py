@@ -1,6 +1,6 @@
 """What is Asking's alone; refusals and overrides are in test_session."""
 
-from assistant.wire import client_events as client, link, server_events as wire
+from assistant.wire import client_events as client, items, link, server_events as wire
 from tests.turns.harness import Bench, prompt_of, text_item
 
 
@@ -26,7 +26,7 @@ def test_a_response_may_have_a_context_of_its_own() -> None:
     bench = Bench()
     bench.client(text_item("of the conversation"))
     bench.forget()
-    context = [text_item("alone").item]
+    context: list[items.Item | items.ItemReference] = [text_item("alone").item]
     params = client.ResponseParams(input=context)
     bench.client(client.ResponseCreate(response=params))
     assert "alone" in prompt_of(bench)

@@ -54,7 +54,11 @@ class Ear:
 
 def test_without_an_answer_everything_is_passed_on_as_it_comes() -> None:
     ear = Ear()
-    boundaries = [SoftEnd(2 * W), SpeechResumed(3 * W), HardEnd(4 * W, "silence")]
+    boundaries: list[Boundary] = [
+        SoftEnd(2 * W),
+        SpeechResumed(3 * W),
+        HardEnd(4 * W, "silence"),
+    ]
     assert list(ear.begin()) == [SpeechStarted(0, 0)]
     assert [b for one in boundaries for b in ear.hear(one)] == boundaries
 
