@@ -1,10 +1,16 @@
-"""``assistant bench engine``: what the engine takes, beside transformers and the bound."""
+"""
+``assistant bench``: what is measured here.
+
+``engine``: what the engine takes, beside transformers and the bound. ``endpointing`` has a
+module of its own.
+"""
 
 import argparse
 import json
 import sys
 import typing
 
+from assistant.cli import bench_endpointing
 from assistant.cli.bench_report import card_lines, table_lines
 from assistant.errors import AssistantError, ConfigError
 
@@ -39,6 +45,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="type in which transformers' generate() runs",
     )
     engine.set_defaults(run=run)
+    bench_endpointing.add_parser(kinds)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -25,7 +25,15 @@ from assistant.log import SessionLog
 from assistant.media.audio import Samples
 from assistant.media.frames import Frame
 from assistant.turns import input_items
-from assistant.turns.actions import Hang, ResetVad, Send, SetInputFormat, Tell
+from assistant.turns.actions import (
+    Hang,
+    JudgePause,
+    ResetVad,
+    Send,
+    SetDistance,
+    SetInputFormat,
+    Tell,
+)
 from assistant.turns.session import Session
 from assistant.turns.timeline import Timeline
 from assistant.wire import client_events as client, link, refusals, server_events as wire
@@ -183,7 +191,7 @@ class Call:
         if self.hang is not None:
             return
         with self._contained():
-            self._judge(self._senses.listen(samples))
+            self._heard(self._senses.listen(samples))
 
     def see(self, picture: Frame, captured_s: float) -> None:
         """Take a checked picture of a media track, captured at that session time."""
@@ -207,9 +215,9 @@ class Call:
         for start in range(0, len(event.audio), SLICE_BYTES):
             if start:
                 await asyncio.sleep(0)
-            self._judge(self._senses.hear(event.audio[start : start + SLICE_BYTES]))
+            self._heard(self._senses.hear(event.audio[start : start + SLICE_BYTES]))
 
-    def _judge(self, num_heard: int) -> None:
+    def _heard(self, num_heard: int) -> None:
         self._session.receive_audio(num_heard, self.now())
         if self._session.detects_turns:
             for probability in self._senses.probabilities():
@@ -278,12 +286,28 @@ class Call:
                     self._engine.send(action.order, self)
                 case SetInputFormat():
                     self._senses.set_format(action.format)
+                case SetDistance():
+                    self._senses.set_distance(action.distance)
+                case JudgePause():
+                    self._judge_pause(action)
                 case ResetVad():
                     self._senses.skip()
                 case Hang():
                     self._hang(action)
         if self.hang is None:
             self._arm(self._session.deadline())
+
+    def _judge_pause(self, question: JudgePause) -> None:
+        """Ask in a thread how final a pause sounds: that takes 10 to 100 ms."""
+        clip = self._senses.clip(question.start, question.stop)
+        future = self._loop.run_in_executor(None, self._senses.finality, clip)
+        future.add_done_callback(lambda done: self._pause_judged(question.number, done))
+
+    def _pause_judged(self, number: int, done: asyncio.Future[float]) -> None:
+        if done.cancelled() or self.hang is not None:
+            return
+        with self._contained():
+            self._session.receive_finality(number, done.result())
 
     def _arm(self, due: float | None) -> None:
         # Not asked of the handle: uvloop's have another idea of when, or none.

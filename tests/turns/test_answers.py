@@ -266,3 +266,29 @@ def test_a_cancelled_response_says_what_it_took(bench: Bench) -> None:
     usage = bench.done().usage
     assert usage is not None
     assert (usage.input_tokens, usage.output_tokens) == (num_read, 2)
+
+
+# --- on hold -----------------------------------------------------------------------------
+
+
+def test_an_answer_on_hold_is_written_but_not_shown(bench: Bench) -> None:
+    bench.client(text_item("what is it?"))
+    bench.client(client.ResponseCreate())
+    bench.answer("A ")
+    bench.forget_events()
+    answers = bench.session._answers
+    answers.hold()
+    bench.answer("cup.")
+    bench.finish()
+    assert bench.types() == []
+    answers.release(bench.now)
+    bench.take()
+    assert bench.types() == ["response.output_text.delta", *CLOSING]
+
+
+def test_nothing_can_be_held_where_nothing_is_answered(bench: Bench) -> None:
+    bench.session._answers.hold()
+    bench.client(text_item("what is it?"))
+    bench.client(client.ResponseCreate())
+    bench.answer("A cup.")
+    assert bench.events(wire.TextDelta) != []
