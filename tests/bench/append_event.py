@@ -68,14 +68,13 @@ def steps() -> dict[str, Callable[[], object]]:
     assert event.audio == plain_decode(TEXT) == PACKET
     config = Config(vad=VadConfig(engine="webrtc"))
     calls = [Call(config, EngineClient(), "bench") for _ in range(2)]
-    for call in calls:
-        call.open()
+    bare_box, whole_box = [call.open() for call in calls]
     bare = without_media(calls[0])
     return {
         "json and binascii": lambda: plain_decode(TEXT),
         "decode": lambda: client.decode(TEXT),
-        "decode and dispatch": lambda: run(bare.receive_text(TEXT)),
-        "whole, webrtc detector": lambda: run(calls[1].receive_text(TEXT)),
+        "decode and dispatch": lambda: run(bare.receive_text(TEXT, bare_box)),
+        "whole, webrtc detector": lambda: run(calls[1].receive_text(TEXT, whole_box)),
     }
 
 

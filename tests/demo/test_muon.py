@@ -25,7 +25,8 @@ class Layers(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         x = self.hidden(self.embed_tokens(ids))[:, :48]
         x = self.wide(self.pointwise(self.frozen(x).T[None]))
-        return (x - 1).square().mean()
+        loss: Tensor = (x - 1).square().mean()
+        return loss
 
 
 def learned(optimizer: Muon, layers: Layers, steps: int) -> float:
@@ -63,7 +64,7 @@ def test_a_hidden_matrix_steps_as_with_the_optimizer_of_torch() -> None:
         own.hidden.weight.grad = gradient.clone()
         theirs.hidden.weight.grad = gradient.clone()
         optimizer.step()
-        twin.step()
+        twin.step()  # type: ignore[no-untyped-call]  # torch gives it none
     with torch.no_grad():
         moved = (own.hidden.weight - Layers().hidden.weight).norm()
         apart = (own.hidden.weight - theirs.hidden.weight).norm()

@@ -89,16 +89,16 @@ class Line:
 
     def __init__(self, config: Config = CONFIG) -> None:
         self.call = Call(config, EngineClient(), "fake")
-        self.call.open()
+        self.outbox = self.call.open()
 
     async def send(self, event: Event) -> None:
-        await self.call.receive_text(json.dumps(event))
+        await self.call.receive_text(json.dumps(event), self.outbox)
 
     async def said(self) -> list[Event]:
         """Close the call; return everything that it has said."""
         self.call.close()
         events = []
-        while (outgoing := await self.call.outbox.get()) is not None:
+        while (outgoing := await self.outbox.get()) is not None:
             events.append(json.loads(outgoing.text))
         return events
 
@@ -139,8 +139,10 @@ def test_a_refusal_names_its_code_its_path_and_its_event_and_changes_nothing(
 def test_what_is_no_event_is_refused_without_an_id_and_the_session_goes_on() -> None:
     async def scenario() -> None:
         line = Line()
-        await line.call.receive_text('{"type": "session.update", "event_id": "mine"')
-        line.call.receive_binary()
+        await line.call.receive_text(
+            '{"type": "session.update", "event_id": "mine"', line.outbox
+        )
+        line.call.receive_binary(line.outbox)
         await line.send({"type": "input_audio_buffer.clear"})
         _, broken, binary, cleared = await line.said()
         assert [broken["error"]["code"], binary["error"]["code"]] == [

@@ -55,7 +55,7 @@ def test_the_features_are_those_of_whisper() -> None:
     from transformers import WhisperFeatureExtractor
 
     window = last_seconds(hiss(3.0))
-    extract = WhisperFeatureExtractor(chunk_length=WINDOW_S)
+    extract = WhisperFeatureExtractor(chunk_length=WINDOW_S)  # type: ignore[no-untyped-call]  # transformers has none
     expected = extract(
         window,
         sampling_rate=RATE_HZ,
