@@ -234,9 +234,7 @@ class Call:
     def _refuse(
         self, error: EventRefused | MediaError, event_id: str | None, sender: Outbox
     ) -> None:
-        param = error.param if isinstance(error, EventRefused) else None
-        refusal = wire.error(error.code, str(error), param=param, event_id=event_id)
-        self.audience.tell(sender, refusal)
+        self.audience.tell(sender, _refusal(error, event_id))
 
     # --- from the engine ----------------------------------------------------------------
 
@@ -262,9 +260,17 @@ class Call:
 
     @contextlib.contextmanager
     def _contained(self) -> Iterator[None]:
-        """Let a bug end this call alone: what calls us here serves the others as well."""
+        """
+        Let a bug end this call alone: what calls us here serves the others as well.
+
+        No event of a client's is under way, so what is refused is told to everybody.
+        """
         try:
-            yield
+            try:
+                yield
+            except (EventRefused, MediaError) as error:
+                self.audience.put(_refusal(error, None))
+                self._carry_out()
         except Exception:
             self.log.exception("a bug; ending this session")
             self._hang(Hang(1011, "internal error"))
@@ -331,6 +337,11 @@ class Call:
         vendor = response.assistant or {}
         early = ", ".join(f"{k} {v}" for k, v in vendor.get("early", {}).items() if v)
         self.log.info("%s: %d tokens; %s; %s", response.status, tokens, timeline, early)
+
+
+def _refusal(error: EventRefused | MediaError, event_id: str | None) -> wire.Error:
+    param = error.param if isinstance(error, EventRefused) else None
+    return wire.error(error.code, str(error), param=param, event_id=event_id)
 
 
 def _new_id(kind: str) -> str:
