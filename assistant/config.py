@@ -75,10 +75,11 @@ class EngineConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VadConfig:
-    """Which network judges 32 ms windows of audio."""
+    """Which networks judge 32 ms windows of audio, and whole pauses."""
 
     engine: Literal["silero", "webrtc"] = "silero"
     webrtc_aggressiveness: Annotated[int, Bounds(0, 3)] = 2
+    turn_model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +96,16 @@ class EndpointingConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BargeInConfig:
+    """What interrupts an answer that is being written or spoken."""
+
+    backchannels: Literal["interrupt", "ignore"] = "interrupt"
+    backchannel_ms: Annotated[int, Bounds(0, 5000)] = 600
+    min_speech_ms: Annotated[int, Bounds(0, 1000)] = 128
+    echo_margin_db: Annotated[float, Bounds(0, 100)] = 12.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EarlyConfig:
     """What is computed before the end of a turn, at the risk that it is in vain."""
 
@@ -107,6 +118,7 @@ class PairingConfig:
     """Which camera frames an utterance gets."""
 
     frames_per_turn: Annotated[int, Bounds(0, 16)] = 1
+    policy: Literal["latest", "change", "uniform"] = "uniform"
     freshness_s: Annotated[float, Bounds(0, 3600)] = 3.0
     after_end_s: Annotated[float, Bounds(0, 5)] = 0.25
     min_sharpness: Annotated[float, Bounds(0)] = 0.0
@@ -186,6 +198,7 @@ class Config:
     engine: EngineConfig = field(default_factory=EngineConfig)
     vad: VadConfig = field(default_factory=VadConfig)
     endpointing: EndpointingConfig = field(default_factory=EndpointingConfig)
+    barge_in: BargeInConfig = field(default_factory=BargeInConfig)
     early: EarlyConfig = field(default_factory=EarlyConfig)
     pairing: PairingConfig = field(default_factory=PairingConfig)
     reply: ReplyConfig = field(default_factory=ReplyConfig)

@@ -1,6 +1,8 @@
 """
-``assistant bench``: what is measured, and ``bench engine``, what the engine takes beside
-transformers and the machine's bound.
+``assistant bench``: what is measured here.
+
+``engine``: what the engine takes, beside transformers and the bound. ``turns`` and
+``endpointing`` have modules of their own.
 """
 
 import argparse
@@ -8,7 +10,7 @@ import json
 import sys
 import typing
 
-from assistant.cli import bench_turns
+from assistant.cli import bench_endpointing, bench_turns
 from assistant.cli.bench_report import card_lines, table_lines
 from assistant.errors import AssistantError, ConfigError
 
@@ -44,6 +46,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     engine.set_defaults(run=run)
     bench_turns.add_parser(kinds)
+    bench_endpointing.add_parser(kinds)
 
 
 def run(options: argparse.Namespace) -> int:

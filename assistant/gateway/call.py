@@ -25,7 +25,15 @@ from assistant.log import SessionLog
 from assistant.media.audio import Samples
 from assistant.media.frames import Frame
 from assistant.turns import input_items
-from assistant.turns.actions import Hang, ResetVad, Send, SetInputFormat, Tell
+from assistant.turns.actions import (
+    Hang,
+    JudgePause,
+    ResetVad,
+    Send,
+    SetDistance,
+    SetInputFormat,
+    Tell,
+)
 from assistant.turns.session import Session
 from assistant.turns.timeline import Timeline
 from assistant.wire import client_events as client, link, refusals, server_events as wire
@@ -183,7 +191,7 @@ class Call:
         if self.hang is not None:
             return
         with self._contained():
-            self._judge(self._senses.listen(samples))
+            self._heard(self._senses.listen(samples))
 
     def see(self, picture: Frame, captured_s: float) -> None:
         """Take a checked picture of a media track, captured at that session time."""
@@ -207,9 +215,9 @@ class Call:
         for start in range(0, len(event.audio), SLICE_BYTES):
             if start:
                 await asyncio.sleep(0)
-            self._judge(self._senses.hear(event.audio[start : start + SLICE_BYTES]))
+            self._heard(self._senses.hear(event.audio[start : start + SLICE_BYTES]))
 
-    def _judge(self, num_heard: int) -> None:
+    def _heard(self, num_heard: int) -> None:
         self._session.receive_audio(num_heard, self.now())
         if self._session.detects_turns:
             for probability in self._senses.probabilities():
@@ -226,9 +234,7 @@ class Call:
     def _refuse(
         self, error: EventRefused | MediaError, event_id: str | None, sender: Outbox
     ) -> None:
-        param = error.param if isinstance(error, EventRefused) else None
-        refusal = wire.error(error.code, str(error), param=param, event_id=event_id)
-        self.audience.tell(sender, refusal)
+        self.audience.tell(sender, _refusal(error, event_id))
 
     # --- from the engine ----------------------------------------------------------------
 
@@ -254,9 +260,17 @@ class Call:
 
     @contextlib.contextmanager
     def _contained(self) -> Iterator[None]:
-        """Let a bug end this call alone: what calls us here serves the others as well."""
+        """
+        Let a bug end this call alone: what calls us here serves the others as well.
+
+        No event of a client's is under way, so what is refused is told to everybody.
+        """
         try:
-            yield
+            try:
+                yield
+            except (EventRefused, MediaError) as error:
+                self.audience.put(_refusal(error, None))
+                self._carry_out()
         except Exception:
             self.log.exception("a bug; ending this session")
             self._hang(Hang(1011, "internal error"))
@@ -278,12 +292,28 @@ class Call:
                     self._engine.send(action.order, self)
                 case SetInputFormat():
                     self._senses.set_format(action.format)
+                case SetDistance():
+                    self._senses.set_distance(action.distance)
+                case JudgePause():
+                    self._judge_pause(action)
                 case ResetVad():
                     self._senses.skip()
                 case Hang():
                     self._hang(action)
         if self.hang is None:
             self._arm(self._session.deadline())
+
+    def _judge_pause(self, question: JudgePause) -> None:
+        """Ask in a thread how final a pause sounds: that takes 10 to 100 ms."""
+        clip = self._senses.clip(question.start, question.stop)
+        future = self._loop.run_in_executor(None, self._senses.finality, clip)
+        future.add_done_callback(lambda done: self._pause_judged(question.number, done))
+
+    def _pause_judged(self, number: int, done: asyncio.Future[float]) -> None:
+        if done.cancelled() or self.hang is not None:
+            return
+        with self._contained():
+            self._session.receive_finality(number, done.result())
 
     def _arm(self, due: float | None) -> None:
         # Not asked of the handle: uvloop's have another idea of when, or none.
@@ -307,6 +337,11 @@ class Call:
         vendor = response.assistant or {}
         early = ", ".join(f"{k} {v}" for k, v in vendor.get("early", {}).items() if v)
         self.log.info("%s: %d tokens; %s; %s", response.status, tokens, timeline, early)
+
+
+def _refusal(error: EventRefused | MediaError, event_id: str | None) -> wire.Error:
+    param = error.param if isinstance(error, EventRefused) else None
+    return wire.error(error.code, str(error), param=param, event_id=event_id)
 
 
 def _new_id(kind: str) -> str:

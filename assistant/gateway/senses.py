@@ -7,6 +7,7 @@ take longer: ``look``, ``check_image`` and ``read_clip`` change nothing and may 
 thread.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,8 @@ from assistant.errors import MediaError
 from assistant.media import frames
 from assistant.media.audio import AudioFormat, AudioRing, InputDecoder, Samples
 from assistant.media.frames import FrameStore
-from assistant.media.vad import open_vad
+from assistant.media.turn_model import shared_turn_model
+from assistant.media.vad import Distance, open_vad
 from assistant.turns.clock import SAMPLE_RATE_HZ
 from assistant.turns.endpointing import WINDOW_SAMPLES
 from assistant.turns.pairing import FrameMeta
@@ -29,6 +31,8 @@ _CODECS: dict[str, AudioFormat] = {
     "audio/pcma": "g711_alaw",
 }
 RING_MARGIN_S = 2.0  # padding and trailing sound around the longest utterance
+SILENT_POWER = 1e-12
+"""-120 dB: digital silence has a level, too."""
 CLIP_SLICE_BYTES = 2**20
 """Recordings are decoded in such pieces: the resampler needs 30 times what it is given."""
 
@@ -44,6 +48,8 @@ class Senses:
         self._ring = AudioRing(int((longest_s + RING_MARGIN_S) * SAMPLE_RATE_HZ))
         self._store = FrameStore(config.pairing.ring_frames)
         self._vad = open_vad(config.vad)
+        turn_model = config.vad.turn_model
+        self._turn_model = shared_turn_model(turn_model) if turn_model else None
         self._decoder = _decoder(InputFormat())
         self._judged = 0  # samples the detector has seen or skipped
 
@@ -56,6 +62,9 @@ class Senses:
 
     def set_format(self, form: InputFormat) -> None:
         self._decoder = _decoder(form)
+
+    def set_distance(self, distance: Distance | None) -> None:
+        self._vad.listen(distance)
 
     def check(self, data: bytes) -> None:
         """Raise MediaError unless the decoder can take the bytes as a whole."""
@@ -85,6 +94,16 @@ class Senses:
     def clip(self, start: int, stop: int) -> bytes:
         samples = self._ring.read(max(start, self._ring.start), stop)
         return samples.astype(np.float32, copy=False).tobytes()
+
+    def finality(self, clip: bytes) -> float:
+        """Judge how final a clip sounds; may run in a thread."""
+        assert self._turn_model is not None, "nobody asks without a model"
+        return self._turn_model.judge(np.frombuffer(clip, np.float32))
+
+    def level_db(self, start: int, stop: int) -> float:
+        samples = self._ring.read(max(start, self._ring.start), stop)
+        power = float(np.dot(samples, samples)) / max(1, len(samples))
+        return 10 * math.log10(power + SILENT_POWER)
 
     def read_clip(self, data: bytes, form: InputFormat) -> bytes:
         duration_s = form.num_samples(len(data)) / SAMPLE_RATE_HZ

@@ -9,6 +9,7 @@ from assistant.config import Config
 from assistant.gateway.call import Call
 from assistant.gateway.client_secrets import ClientSecrets
 from assistant.gateway.engine_client import EngineClient
+from assistant.media.turn_model import shared_turn_model
 from assistant.turns.kept import Kept
 from assistant.wire.refusals import EventRefused
 
@@ -67,6 +68,9 @@ class Service:
     """WebRTC connections, which no request of the server keeps."""
 
     def __post_init__(self) -> None:
+        """Raises ConfigError now for what else would fail in every session."""
+        if self.config.vad.turn_model:
+            shared_turn_model(self.config.vad.turn_model)
         self.secrets = ClientSecrets(self.config.server.max_client_secrets)
         self.lines = Lines()
 

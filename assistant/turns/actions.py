@@ -1,6 +1,7 @@
 """What a session asks of its driver, to be carried out in order."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from assistant.turns.settings import InputFormat
 from assistant.turns.timeline import Timeline
@@ -32,6 +33,26 @@ class SetInputFormat:
 
 
 @dataclass(frozen=True, slots=True)
+class SetDistance:
+    """Expect voices that are near or far from the microphone; None: either."""
+
+    distance: Literal["near_field", "far_field"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgePause:
+    """
+    Have it judged how final a range of sound is; say so with ``receive_finality``.
+
+    That takes a while: a pause that is over when the answer comes is told by its number.
+    """
+
+    number: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
 class ResetVad:
     """Forget the sound that the voice activity detector remembers."""
 
@@ -44,4 +65,4 @@ class Hang:
     reason: str
 
 
-Action = Send | Tell | SetInputFormat | ResetVad | Hang
+Action = Send | Tell | SetInputFormat | SetDistance | JudgePause | ResetVad | Hang

@@ -8,6 +8,9 @@ requests and responses; why an answer is wanted, the session knows.
 A client that holds its own ``response.create`` back until the end of a response may find
 that end to be a barge-in. What it asks for then waits for the answer to what the user
 says; and if it asks for nothing in particular, that answer is the one it gets.
+
+While nobody knows yet whether speech is a barge-in, the active response may be put on hold:
+it is written, and not shown. It goes on from there, or ends as it was last seen.
 """
 
 import enum
@@ -27,7 +30,7 @@ from assistant.wire import link, refusals
 from assistant.wire.items import FunctionCallOutputItem
 
 
-class BargeIn(enum.Enum):
+class Interruption(enum.Enum):
     """Where the user stands who interrupted a response, and whose turn is answered."""
 
     NONE = enum.auto()
@@ -69,11 +72,13 @@ class Answers:
             config=config.transcripts, sequence_numbers=sequence_numbers, emit=emit
         )
         self._queued: Request | None = None
-        self._barge_in = BargeIn.NONE
-        self._held: Request | None = None
+        self._interruption = Interruption.NONE
+        self._deferred: Request | None = None
         """Asked for across a barge-in."""
         self._newest: Item | None = None
         """That the answer to a barge-in has seen."""
+        self._unshown: list[link.Report] | None = None
+        """What was written since the active response is on hold; None: it is not."""
 
     @property
     def active_id(self) -> str | None:
@@ -102,8 +107,8 @@ class Answers:
         Some clients ask for what follows a function's result before they saw the end of
         the response that called it: that waits.
         """
-        if self._barge_in is not BargeIn.NONE:
-            if self._held is not None:
+        if self._interruption is not Interruption.NONE:
+            if self._deferred is not None:
                 raise refusals.active_response(self.active_id or "(the one asked for)")
             return
         items = self._conversation.items
@@ -113,10 +118,14 @@ class Answers:
 
     def queue(self, request: Request) -> None:
         """Answer as soon as no response is active; the latest request counts."""
-        if self._barge_in is BargeIn.NONE or not request.is_asked:
+        if self._interruption is Interruption.NONE or not request.is_asked:
             self._queued = request
-        elif self._barge_in is BargeIn.SPEAKING or not request.is_plain or self._has_news:
-            self._held = request
+        elif (
+            self._interruption is Interruption.SPEAKING
+            or not request.is_plain
+            or self._has_news
+        ):
+            self._deferred = request
 
     @property
     def _has_news(self) -> bool:
@@ -144,20 +153,32 @@ class Answers:
         """Begin what waits, when nothing is being said any more."""
         if self.active_id is not None:
             return
-        if self._barge_in is BargeIn.ANSWERED:
-            self._barge_in = BargeIn.NONE
-        if self._queued is None and self._barge_in is BargeIn.NONE:
-            self._queued, self._held = self._held, None
+        if self._interruption is Interruption.ANSWERED:
+            self._interruption = Interruption.NONE
+        if self._queued is None and self._interruption is Interruption.NONE:
+            self._queued, self._deferred = self._deferred, None
         if self._queued is not None:
             request, self._queued = self._queued, None
-            if self._barge_in is BargeIn.SPEAKING:
-                self._barge_in = BargeIn.ANSWERED
+            self._unshown = None
+            if self._interruption is Interruption.SPEAKING:
+                self._interruption = Interruption.ANSWERED
                 self._newest = self._conversation.items[-1]
-                if self._held is not None and self._held.is_plain:
-                    self._held = None  # this answers that as well
+                if self._deferred is not None and self._deferred.is_plain:
+                    self._deferred = None  # this answers that as well
             self.responder.start(request, now)
         if self.active_id is None:
             self._transcripts.go_on()
+
+    def hold(self) -> None:
+        """Show nothing more of the active response for now; it goes on being written."""
+        if self.active_id is not None and self._unshown is None:
+            self._unshown = []
+
+    def release(self, now: float) -> None:
+        """Show what was written meanwhile, and go on."""
+        unshown, self._unshown = self._unshown, None
+        for report in unshown or ():
+            self.responder.receive_report(report, now)
 
     def interrupt(self, now: float, *, is_answered: bool) -> None:
         """
@@ -165,19 +186,20 @@ class Answers:
 
         ``is_answered``: the end of what the user says will be, unasked.
         """
+        self._unshown = None
         queued, self._queued = self._queued, None
         if self.active_id is not None:
             self.responder.cancel("turn_detected", now)
-            self._barge_in = BargeIn.SPEAKING if is_answered else BargeIn.NONE
+            self._interruption = Interruption.SPEAKING if is_answered else Interruption.NONE
         if queued is not None and queued.is_asked:
             # Its client waits for an end.
             self.responder.start(queued, now)
             self.responder.cancel("turn_detected", now)
 
-    def forget_speech(self) -> None:
+    def leave_to_client(self) -> None:
         """What the user said will not be answered unasked."""
-        if self._barge_in is BargeIn.SPEAKING:
-            self._barge_in = BargeIn.NONE
+        if self._interruption is Interruption.SPEAKING:
+            self._interruption = Interruption.NONE
 
     def cancel(self, response_id: str | None, now: float) -> None:
         """Cancel one by its id, or the active one; raises EventRefused if there is none."""
@@ -186,6 +208,7 @@ class Answers:
         active = self.active_id
         if active is None or (response_id or active) != active:
             raise refusals.no_active_response()
+        self._unshown = None
         self.responder.cancel("client_cancelled", now)
 
     def close(self) -> None:
@@ -197,6 +220,8 @@ class Answers:
     # --- what happened ------------------------------------------------------------------
 
     def receive_engine(self, ready: link.Ready | None, now: float) -> None:
+        if ready is None:
+            self._unshown = None
         self.responder.receive_engine(ready, now)
         self._asides.receive_engine(ready, now)
         self._transcripts.receive_engine(ready)
@@ -208,6 +233,9 @@ class Answers:
         if self._transcripts.receive_report(report):
             if self.active_id is None and self._queued is None:
                 self._transcripts.go_on()
+            return False
+        if self._unshown is not None and isinstance(report, link.Token | link.Finished):
+            self._unshown.append(report)
             return False
         was_answering = self.active_id is not None
         self.responder.receive_report(report, now)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from msgspec import UNSET, structs
 
 from assistant.turns.windows import split
-from assistant.wire import items as wire, link, refusals
+from assistant.wire import client_events as client, items as wire, link, refusals
+from assistant.wire.server_events import ItemDeleted, ItemRetrieved
 
 MAX_ECHO_CHARS = 256 * 1024
 """A longer data URI is left out when its item is echoed (outgoing messages stay small)."""
@@ -203,6 +204,25 @@ class Conversation:
 
     def has(self, item_id: str) -> bool:
         return any(item.id == item_id for item in self.items)
+
+    def receive_event(
+        self, event: client.ItemRetrieve | client.ItemDelete | client.ItemTruncate
+    ) -> ItemRetrieved | ItemDeleted:
+        """
+        Do what a client wants with one item; return what it is told.
+
+        Raises:
+            EventRefused: There is no such item, or there is no voice to be cut off.
+        """
+        match event:
+            case client.ItemRetrieve():
+                return ItemRetrieved(item=self.get(event.item_id).to_wire())
+            case client.ItemDelete():
+                self.delete(event.item_id)
+                return ItemDeleted(item_id=event.item_id)
+            case client.ItemTruncate():
+                self.get(event.item_id, "truncate")
+                raise refusals.not_truncatable()
 
     def get(self, item_id: str, verb: str = "retrieve") -> Item:
         return self.items[self._index(verb, item_id)]

@@ -14,24 +14,24 @@ Rules:
 
 * A window is SPEECH from ``threshold`` up, SILENCE below ``threshold - hysteresis``, and
   UNSURE between.
-* An utterance opens after ``start_ms`` of SPEECH windows in a row. It starts at the first
-  of them, less ``prefix_padding_ms``, but never before the end of the utterance before,
-  and never by more than half of ``max_utterance_s``.
+* An utterance opens after ``start_ms`` of SPEECH windows, if two are CLEAR: in the upper
+  two fifths above ``threshold``. Murmur that never is clear takes ``UNCLEAR_MS``. UNSURE
+  windows may lie between, as many as there is speech, but no SILENCE. It starts at the
+  first of them, less ``prefix_padding_ms``, but never before the end of the utterance
+  before, and never by more than half of ``max_utterance_s``.
 * Speech ends, to the ear, before the VAD says so. Its last windows fade (SPEECH, but no
-  longer CLEAR: the upper two fifths above ``threshold``); up to ``FADE_MS`` of them are
-  no speech. Of the rest, the last ``hangover_ms`` are the VAD's delay. What is left is
-  the position in SoftEnd and HardEnd, and silence is counted from it, so that both
-  durations mean silence as a listener hears it. At least half of a silence must lie
-  after the last SPEECH window.
-* SoftEnd falls after ``soft_silence_ms`` of silence, HardEnd after
-  ``silence_duration_ms``; both in one window, in this order, if their times coincide.
-  They fall on a SILENCE window. UNSURE ones hold them off, but only for as much time
-  again: a murmur in the background must not keep an utterance open.
-* SPEECH after a SoftEnd is SpeechResumed: one window suffices. A speaker who paused that
-  long and went on will do so again: later SoftEnds wait longer than that pause was, but
-  come ``SOFT_MARGIN_MS`` before the HardEnd at the latest. From turn to turn this is
-  forgotten by and by. They come at most ``SOFT_LEAD_MS`` before it, however patient a
-  client wants us to be.
+  longer CLEAR); up to ``FADE_MS`` of them are no speech. Of the rest, the last
+  ``hangover_ms`` are the VAD's delay. What is left is the position in SoftEnd and HardEnd,
+  and silence is counted from it, so that both durations mean silence as a listener hears
+  it. At least half of a silence must lie after the last SPEECH window.
+* SoftEnd falls after ``soft_silence_ms`` of silence or more, HardEnd after
+  ``silence_duration_ms`` or more; both in one window, in this order, if their times
+  coincide. They fall on a SILENCE window. UNSURE ones hold them off, but only for as much
+  time again: a murmur in the background must not keep an utterance open.
+* SPEECH after a SoftEnd is SpeechResumed: one window suffices. How long a speaker's
+  pauses make both ends wait is up to ``patience.py``: the HardEnd adapts only with a
+  ``longest_silence_ms`` above ``silence_duration_ms``. Who is cut off and goes on within
+  ``REGRET_MS`` has paused, too.
 * An utterance that reaches ``max_utterance_s`` (from its start, padding included) gets a
   HardEnd with reason ``max_length``; if speech goes on, the next one starts there.
 
@@ -45,6 +45,7 @@ from typing import Literal, Self
 
 from assistant.config import EndpointingConfig
 from assistant.turns.clock import SAMPLE_RATE_HZ
+from assistant.turns.patience import Patience
 
 WINDOW_SAMPLES = 512
 """One VAD window, 32 ms at 16 kHz."""
@@ -53,15 +54,14 @@ SILERO_HANGOVER_MS = 56
 """Median over labelled recordings; see tests/bench/endpointing_labels.py."""
 FADE_MS = 128
 """Breath and room go on for about as long; a low voice must not be cut by more."""
-SOFT_MARGIN_MS = 100
-"""What a SoftEnd must leave before the HardEnd, to be of use: a first token takes less."""
-SOFT_LEAD_MS = 1000
-"""How long before the HardEnd a SoftEnd is early enough: what is answered in longer
-pauses is mostly taken back."""
-PAUSE_DECAY = 0.8
-"""What is left of the longest pause after a turn: four turns forget all but a third."""
 CLEAR = 0.6
 """Where CLEAR begins, as a share of the way from ``threshold`` to 1."""
+CLEAR_TO_OPEN = 2
+"""CLEAR windows in an opening: a clap or a clatter of dishes has one."""
+UNCLEAR_MS = 384
+"""Voices in the next room come in shorter stretches than someone who is hard to hear."""
+REGRET_MS = 1000
+"""Speech this soon after a HardEnd goes on with what was cut off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +77,15 @@ class Endpointing:
     max_utterance_s: float
     hangover_ms: int
     """How long the VAD goes on calling speech after the last audible sound."""
+    longest_silence_ms: int = 0
+    """Up to where the silence adapts to the speaker; 0: it does not."""
+    veto_ms: int = 0
+    """Up to where a HardEnd is held off because the words do not sound final."""
+
+    @property
+    def adapts(self) -> bool:
+        """Whether pauses of a speaker, and how final they sound, matter."""
+        return self.longest_silence_ms > self.silence_duration_ms
 
     @classmethod
     def from_config(
@@ -171,12 +180,15 @@ class Endpointer:
         self._state = State.QUIET
         self._position = 0
         self._floor = 0  # no utterance may start before this index
+        self._cut_at: int | None = None  # by the latest HardEnd in silence
         self._start = 0  # of the running utterance, padding included
         self._onset = 0  # of the running or starting utterance
         self._voiced_until = 0  # one past the last SPEECH window
         self._clear_until = 0  # one past the last CLEAR window
         self._paused_at = 0  # where sound stopped before the latest SoftEnd
-        self._longest_pause_ms = 0.0  # after which speech went on
+        self._num_speech = 0  # SPEECH windows in the opening
+        self._num_clear = 0  # CLEAR ones among them
+        self._patience = Patience()
 
     @property
     def speaking(self) -> bool:
@@ -205,6 +217,15 @@ class Endpointer:
             self._position = position
         self._floor = self._position
 
+    def receive_finality(self, finality: float) -> None:
+        """
+        Take how final the running pause sounds, in [0, 1]; it counts until speech goes on.
+
+        Without effect where no pause runs or the silence is not to adapt.
+        """
+        if self._state is State.PAUSED:
+            self._patience.receive_finality(finality)
+
     def receive(self, probability: float) -> list[Boundary]:
         """Take the probability of the next window, in [0, 1]; return what it settles."""
         window = self._position
@@ -213,23 +234,25 @@ class Endpointer:
         speech = probability >= threshold
         if speech:
             if self._state is State.QUIET:
-                self._onset = window
+                self._onset, self._num_speech, self._num_clear = window, 0, 0
+            self._num_speech += 1
             self._voiced_until = self._position
             if probability >= threshold + CLEAR * (1 - threshold):
                 self._clear_until = self._position
+                self._num_clear += 1
         silent = probability < threshold - settings.hysteresis
 
-        boundaries = self._apply(Sign.SPEECH if speech else Sign.NO_SPEECH, window)
-        if self._state is State.STARTING and (
-            self._position - self._onset >= settings.start_ms * SAMPLES_PER_MS
-        ):
+        is_sign = speech or silent or not self._may_be_starting()
+        sign = Sign.SPEECH if speech else Sign.NO_SPEECH
+        boundaries = self._apply(sign, window) if is_sign else []
+        if self._state is State.STARTING and self._is_enough():
             boundaries += self._apply(Sign.ENOUGH_SPEECH, window)
         if self.speaking and not speech:
             silence_ms = self._silence() / SAMPLES_PER_MS / (1 if silent else 2)
-            is_over = silence_ms >= settings.silence_duration_ms
-            if self._state is State.SPEAKING and (
-                is_over or silence_ms >= self._soft_silence_ms()
-            ):
+            hard_ms = self._hard_ms()
+            is_over = silence_ms >= hard_ms
+            soft_ms = self._patience.soft_ms(settings.soft_silence_ms, hard_ms)
+            if self._state is State.SPEAKING and (is_over or silence_ms >= soft_ms):
                 boundaries += self._apply(Sign.SHORT_SILENCE, window)
             if is_over:
                 boundaries += self._apply(Sign.LONG_SILENCE, window)
@@ -250,30 +273,50 @@ class Endpointer:
                     int(self._settings.max_utterance_s * SAMPLE_RATE_HZ) // 2,
                 )
                 self._start = max(self._floor, self._onset - padding)
+                self._patience.pause()
+                self._regret()
                 return [SpeechStarted(self._start, self._onset)]
             case Sign.SPEECH, State.PAUSED:
-                pause_ms = (window - self._paused_at) / SAMPLES_PER_MS
-                self._longest_pause_ms = max(self._longest_pause_ms, pause_ms)
+                self._patience.learn((window - self._paused_at) / SAMPLES_PER_MS)
                 return [SpeechResumed(window)]
             case Sign.SHORT_SILENCE, _:
                 self._paused_at = self._audible_until()
+                self._patience.pause()
                 return [SoftEnd(self._paused_at)]
             case Sign.LONG_SILENCE, _:
-                self._longest_pause_ms *= PAUSE_DECAY
-                self._floor = self._audible_until()
+                self._patience.turn_over()
+                self._cut_at = self._floor = self._audible_until()
                 return [HardEnd(self._floor, "silence")]
             case Sign.TOO_LONG, _:
                 self._floor = self._position
                 return [HardEnd(self._floor, "max_length")]
         return []
 
-    def _soft_silence_ms(self) -> float:
-        """Return for how long it must be silent before the user may have finished."""
+    def _may_be_starting(self) -> bool:
+        """Return whether what is STARTING may go on with an UNSURE window."""
+        num_windows = (self._position - self._onset) // WINDOW_SAMPLES
+        return self._state is State.STARTING and num_windows <= 2 * self._num_speech
+
+    def _is_enough(self) -> bool:
+        """Return whether what is STARTING is an utterance."""
+        duration_ms = self._num_speech * WINDOW_SAMPLES // SAMPLES_PER_MS
+        start_ms = self._settings.start_ms
+        num_clear = min(CLEAR_TO_OPEN, start_ms * SAMPLES_PER_MS // WINDOW_SAMPLES)
+        is_clear = self._num_clear >= num_clear
+        return duration_ms >= (start_ms if is_clear else max(start_ms, UNCLEAR_MS))
+
+    def _regret(self) -> None:
+        """Learn of a pause that was taken for an end."""
+        if self._cut_at is None or not self._settings.adapts:
+            return
+        pause_ms = (self._onset - self._cut_at) / SAMPLES_PER_MS
+        if 0 < pause_ms <= REGRET_MS:
+            self._patience.learn(pause_ms)
+
+    def _hard_ms(self) -> float:
         settings = self._settings
-        latest_ms = settings.silence_duration_ms - SOFT_MARGIN_MS
-        longest_ms = self._longest_pause_ms + WINDOW_SAMPLES / SAMPLES_PER_MS
-        earliest_ms = settings.silence_duration_ms - SOFT_LEAD_MS
-        return max(settings.soft_silence_ms, earliest_ms, min(longest_ms, latest_ms))
+        least_ms, longest_ms = settings.silence_duration_ms, settings.longest_silence_ms
+        return self._patience.hard_ms(least_ms, longest_ms, settings.veto_ms)
 
     def _silence(self) -> int:
         """Return for how many samples it has been silent to the ear, with some doubt."""

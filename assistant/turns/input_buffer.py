@@ -19,6 +19,8 @@ from assistant.turns.endpointing import (
 from assistant.wire import refusals
 
 MIN_COMMIT_SAMPLES = SAMPLE_RATE_HZ // 10  # the protocol's 100 ms
+RECENT_SAMPLES = 2 * SAMPLE_RATE_HZ
+"""Of quiet sound that an idle timeout commits: enough to say that nobody speaks."""
 TRAILING_SAMPLES = SAMPLE_RATE_HZ // 5
 """Sound after the last speech that stays in the clip, so that no soft ending is cut off;
 at most as much as a soft end waits for, so that the clip is the same at both ends."""
@@ -57,6 +59,10 @@ class InputBuffer:
     def receive_probability(self, probability: float) -> list[Boundary]:
         return self._endpointer.receive(probability)
 
+    def receive_finality(self, finality: float) -> None:
+        """Take how final the running pause sounds, in [0, 1]."""
+        self._endpointer.receive_finality(finality)
+
     def open_utterance(self, at: int, new_id: Callable[[str], str]) -> tuple[str, int]:
         """Reserve the item id of an utterance; return it and where the utterance starts."""
         self.utterance_id = new_id("item")
@@ -67,6 +73,11 @@ class InputBuffer:
     def heard(self) -> int:
         """Number of samples that arrived."""
         return self._heard
+
+    @property
+    def judged(self) -> int:
+        """Number of samples that the detector has judged."""
+        return self._endpointer.position
 
     @property
     def start(self) -> int:
@@ -90,6 +101,12 @@ class InputBuffer:
         if self._heard - start < MIN_COMMIT_SAMPLES:
             raise refusals.commit_empty((self._heard - start) * 1000 / SAMPLE_RATE_HZ)
         return start, self._heard
+
+    def recent(self) -> tuple[int, int] | None:
+        """Return the latest of what was not committed; None: not enough for a commit."""
+        start = max(self.start, self._heard - RECENT_SAMPLES)
+        is_enough = self._heard - start >= MIN_COMMIT_SAMPLES
+        return (start, self._heard) if is_enough else None
 
     def committed(self, stop: int) -> None:
         """Everything before ``stop`` is part of the conversation now."""

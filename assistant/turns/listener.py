@@ -89,6 +89,17 @@ class Listener:
         utterance = self.utterance or Utterance(item, start)
         return self._cut(utterance, start, stop, stop)
 
+    def end_by_timeout(self, item_id: str, start: int, stop: int) -> Utterance:
+        """Nobody said anything: return the quiet sound of that range."""
+        utterance = Utterance(Item(id=item_id, role="user", content=[]), start)
+        return self._cut(utterance, start, stop, stop)
+
+    def disregard(self, boundary: HardEnd) -> None:
+        """What was said is not meant as a turn: nobody is to hear of it again."""
+        _, stop = self._buffer.utterance(boundary)
+        self.utterance = None
+        self._buffer.committed(stop)
+
     def forget(self) -> None:
         """What was being said is not to become an item."""
         self.utterance = None

@@ -17,6 +17,9 @@ class Media(input_items.Checks, Frames, Protocol):
     def clip(self, start: int, stop: int) -> bytes:
         """Return float32 samples of that range, as far as the ring still has them."""
 
+    def level_db(self, start: int, stop: int) -> float:
+        """Return how loud that range is: its RMS, in dB of full scale."""
+
     def add_frame(self, data: bytes, captured_s: float, timestamp_ms: float | None) -> None:
         """Keep one camera frame; raises MediaError."""
 

@@ -16,14 +16,18 @@ Rules, in this order; every offered frame gets exactly one decision:
 * Of the rest, with ``frames_per_turn = 1``: the newest; the others are ``superseded``.
   If another one was prefilled while the user spoke and the newest differs from it by less
   than ``min_novelty``, the prefilled one is used and the newest is ``unchanged``.
-* With more than one frame per turn: the newest and the ones nearest to evenly spaced
-  times over the candidates; what finds no place is ``over_limit``, and what differs from
-  the used frame before it by less than ``min_novelty`` is ``unchanged``.
+* With more than one frame per turn: the newest and, by ``policy``, others. ``latest``: the
+  ones before it. ``change``: the ones that differ most from the frame before them.
+  ``uniform``: the ones nearest to evenly spaced times over the candidates. What finds no
+  place is ``over_limit``, and what shows less than ``min_novelty`` that is new is
+  ``unchanged``: compared with the used frame after it, or under ``change`` with the
+  candidate before it.
 
 The first frame of a turn is never left out for being unchanged: a small thing held up
 changes few pixels, and "what is this?" must not be answered from an older picture.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -104,7 +108,9 @@ def pair(
     if config.frames_per_turn == 1:
         reasons |= _newest(candidates, config.min_novelty, novelty, prefilled)
     else:
-        reasons |= _spread(candidates, config.frames_per_turn, config.min_novelty, novelty)
+        reasons |= _POLICIES[config.policy](
+            candidates, config.frames_per_turn, config.min_novelty, novelty
+        )
     return Pairing(
         used=[frame.id for frame in candidates if reasons[frame.id] == "used"],
         decisions=[
@@ -137,7 +143,52 @@ def _newest(
     return reasons
 
 
-def _spread(
+def _latest(
+    candidates: list[FrameMeta],
+    num_frames: int,
+    min_novelty: float,
+    novelty: Callable[[int, int], float],
+) -> dict[int, Reason]:
+    """Take the newest and then the next newest that shows something else, and so on."""
+    reasons: dict[int, Reason] = {frame.id: "over_limit" for frame in candidates}
+    later: FrameMeta | None = None
+    for frame in reversed(candidates):
+        if num_frames == 0:
+            break
+        if later is not None and novelty(frame.id, later.id) < min_novelty:
+            reasons[frame.id] = "unchanged"
+            continue
+        reasons[frame.id] = "used"
+        later, num_frames = frame, num_frames - 1
+    return reasons
+
+
+def _changes(
+    candidates: list[FrameMeta],
+    num_frames: int,
+    min_novelty: float,
+    novelty: Callable[[int, int], float],
+) -> dict[int, Reason]:
+    """Take the newest and the frames after the greatest changes; the first one is one."""
+    reasons: dict[int, Reason] = {frame.id: "over_limit" for frame in candidates}
+    if not candidates or num_frames == 0:
+        return reasons
+    changes = [(1.0, candidates[0])]
+    for before, frame in itertools.pairwise(candidates):
+        change = novelty(before.id, frame.id)
+        if change < min_novelty:
+            reasons[frame.id] = "unchanged"
+        else:
+            changes.append((change, frame))
+    newest = candidates[-1]
+    greatest = sorted(changes, key=lambda change: change[0], reverse=True)
+    others = [frame for _, frame in greatest if frame.id != newest.id]
+    for frame in [newest, *others[: num_frames - 1]]:
+        reasons[frame.id] = "used"
+    return reasons
+
+
+def _uniform(
     candidates: list[FrameMeta],
     num_frames: int,
     min_novelty: float,
@@ -168,3 +219,6 @@ def _spread(
             reasons[frame.id] = "used"
             later = frame
     return reasons
+
+
+_POLICIES = {"latest": _latest, "change": _changes, "uniform": _uniform}

@@ -17,25 +17,30 @@ session seconds. An event that cannot be carried out raises ``EventRefused`` (or
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from msgspec import UNSET
-
 from assistant.config import Config
 from assistant.turns import input_items, settings as session_settings
-from assistant.turns.actions import Action, Hang, ResetVad, Send, SetInputFormat
+from assistant.turns.actions import (
+    Action,
+    Hang,
+    ResetVad,
+    Send,
+    SetDistance,
+    SetInputFormat,
+)
 from assistant.turns.answers import Answers
+from assistant.turns.asking import Asking
+from assistant.turns.barge_in import BargeIn
 from assistant.turns.conversation import Conversation, Item
 from assistant.turns.endpointing import HardEnd, SoftEnd, SpeechResumed, SpeechStarted
+from assistant.turns.floor import Floor
 from assistant.turns.input_buffer import InputBuffer, milliseconds
 from assistant.turns.listener import Listener
 from assistant.turns.load import Load
 from assistant.turns.media import Media
-from assistant.turns.request import Request, ask
-from assistant.turns.settings import Settings
 from assistant.turns.tally import Tally
-from assistant.turns.turn import Turn
 from assistant.turns.utterance import Utterance
-from assistant.wire import client_events as client, link, refusals, server_events as wire
-from assistant.wire.items import Item as WireItem, ItemReference
+from assistant.wire import client_events as client, link, server_events as wire
+from assistant.wire.items import Item as WireItem
 from assistant.wire.refusals import EventRefused
 
 
@@ -64,20 +69,26 @@ class Session:
         self._conversation = Conversation(
             config.limits.conversation_items, config.limits.conversation_bytes
         )
+        barge_in = BargeIn(config.barge_in)
         self._answers = Answers(
             config=config,
             conversation=self._conversation,
             sequence_numbers=sequence_numbers,
             load=load,
             new_id=new_id,
-            emit=self._actions.append,
+            emit=barge_in.watching(self._actions.append),
         )
         self._responder = self._answers.responder
         self._buffer = InputBuffer(
             self.settings.effective_endpointing, config.limits.audio_buffer_s
         )
         self._listener = Listener(self._buffer, media, config.pairing)
-        self._turn = Turn()  # that the next response will answer
+        self._asking = Asking(
+            self._conversation, self._listener, self._answers, self.read_item
+        )
+        self._floor = Floor(
+            self.settings, config, barge_in, self._answers, self._buffer, media
+        )
 
     # --- outputs ------------------------------------------------------------------------
 
@@ -90,8 +101,8 @@ class Session:
     def deadline(self) -> float:
         """Return when ``handle_timer`` wants to be called, if nothing happens before."""
         expiry = self._config.server.session_max_s
-        waiting = self._answers.deadline()
-        return expiry if waiting is None else min(expiry, waiting)
+        due = (expiry, self._answers.deadline(), self._floor.idle_deadline())
+        return min(moment for moment in due if moment is not None)
 
     @property
     def is_answering(self) -> bool:
@@ -132,6 +143,8 @@ class Session:
             self._actions.append(Hang(1000, "session expired"))
             return
         self._answers.handle_timer(now)
+        if self._floor.is_idle(now):
+            self._speak_up(now)
         self._go_on(now)
 
     def receive_engine(self, ready: link.Ready | None, now: float) -> None:
@@ -159,12 +172,14 @@ class Session:
 
     def receive_probability(self, probability: float, now: float) -> None:
         """Take the speech probability of the next 512-sample window."""
-        for boundary in self._buffer.receive_probability(probability):
+        for boundary in self._floor.receive_probability(probability, now):
             if isinstance(boundary, SpeechStarted):
                 self._speech_started(boundary, now)
             elif isinstance(boundary, SoftEnd):
-                may_answer = self._responder.may_speculate
+                may_answer = self._floor.is_turn and self._responder.may_speculate
                 self._listener.pause(boundary, now, may_be_answered=may_answer)
+                self._actions += self._floor.question(self._buffer.start)
+                self._floor.speech_paused(now)
                 self._go_on(now)
             elif isinstance(boundary, SpeechResumed):
                 self._listener.resume()
@@ -175,36 +190,34 @@ class Session:
             self._listener.take_back()
             self._go_on(now)
 
+    def receive_finality(self, number: int, finality: float) -> None:
+        """Take how final a pause sounds, in [0, 1], in answer to ``JudgePause``."""
+        self._floor.receive_finality(number, finality)
+
     def receive_event(self, event: client.AnyClientEvent, now: float) -> None:
         """Carry out a client event. Sound comes by ``receive_audio`` instead."""
         match event:
             case client.SessionUpdate():
-                self.configure(event.session)
+                self.configure(event.session, now)
                 self._send(wire.SessionUpdated(session=self.to_wire()))
             case client.InputAudioCommit():
                 item_id = self._buffer.utterance_id or self._new_id("item")
                 self._commit(self._listener.end_by_client(item_id), now)
-                self._forget_speech()
+                self._forget_speech(now)
             case client.InputAudioClear():
-                self._forget_speech()
+                self._forget_speech(now)
                 self._buffer.clear()
                 self._send(wire.Cleared())
             case client.ItemCreate():
                 self.add_item(self.read_item(event.item), event, now)
                 return
-            case client.ItemRetrieve():
-                item = self._conversation.get(event.item_id)
-                self._send(wire.ItemRetrieved(item=item.to_wire()))
-                return
-            case client.ItemDelete():
-                self._conversation.delete(event.item_id)
+            case client.ItemRetrieve() | client.ItemDelete() | client.ItemTruncate():
+                self._send(self._conversation.receive_event(event))
+                if not isinstance(event, client.ItemDelete):
+                    return
                 self._answers.forget(event.item_id)
-                self._send(wire.ItemDeleted(item_id=event.item_id))
-            case client.ItemTruncate():
-                self._conversation.get(event.item_id, "truncate")
-                raise refusals.not_truncatable()
             case client.ResponseCreate():
-                self._create_response(event, now)
+                self._asking.by_client(event, self.settings, now)
             case client.ResponseCancel():
                 self._answers.cancel(event.response_id or None, now)
             case client.InputImageAppend():
@@ -225,8 +238,7 @@ class Session:
     def _speech_started(self, boundary: SpeechStarted, now: float) -> None:
         item_id, start = self._buffer.open_utterance(boundary.at, self._new_id)
         self._send(wire.SpeechStarted(audio_start_ms=milliseconds(start), item_id=item_id))
-        if self.settings.interrupts:
-            self._answers.interrupt(now, is_answered=self.settings.answers_turns)
+        self._floor.speech_started(now)
         self._listener.begin(item_id, start)
         self._go_on(now)
 
@@ -235,10 +247,30 @@ class Session:
         assert item_id is not None, "speech ended before it started"
         end_ms = milliseconds(boundary.at)
         self._send(wire.SpeechStopped(audio_end_ms=end_ms, item_id=item_id))
-        self._commit(self._listener.end(boundary, now), now)
-        if self.settings.answers_turns:
-            self._answers.queue(self._request(self.settings))
+        if self._floor.speech_ended(now):
+            self._commit(self._listener.end(boundary, now), now)
+            self._answer_turn()
+        else:
+            self._listener.disregard(boundary)
         self._go_on(now)
+
+    def _answer_turn(self) -> None:
+        if self.settings.answers_turns:
+            self._asking.by_turn(self.settings)
+        else:
+            self._answers.leave_to_client()
+
+    def _speak_up(self, now: float) -> None:
+        """Nobody has said anything for as long as the client allows."""
+        self._floor.speak_up()
+        span = self._buffer.recent()
+        if span is None:
+            return  # there is no sound to answer, either
+        item_id = self._new_id("item")
+        start_ms, end_ms = map(milliseconds, span)
+        self._send(wire.timeout_triggered(start_ms, end_ms, item_id))
+        self._commit(self._listener.end_by_timeout(item_id, *span), now)
+        self._answer_turn()
 
     def _commit(self, utterance: Utterance, now: float) -> None:
         """Make what was said an item of the conversation."""
@@ -246,18 +278,20 @@ class Session:
         try:
             previous = self._conversation.insert(item)
         except EventRefused:
+            self._answers.leave_to_client()
             self._go_on(now)
             raise
-        self._turn = utterance.turn
-        self._turn.timeline.committed = now
+        self._asking.turn = utterance.turn
+        utterance.turn.timeline.committed = now
         self._send(wire.Committed(previous_item_id=previous, item_id=item.id))
         self._announce(item, previous)
         self._answers.transcribe(item, self.settings, now)
 
-    def _forget_speech(self) -> None:
+    def _forget_speech(self, now: float) -> None:
         self._listener.forget()
-        self._answers.forget_speech()
+        self._answers.leave_to_client()
         self._buffer.forget_speech()
+        self._floor.forget_speech(now)
         self._actions.append(ResetVad())
 
     def _frames_matter(self) -> bool:
@@ -269,13 +303,9 @@ class Session:
     def _go_on(self, now: float) -> None:
         """Start what waits; else let the engine do what the next answer will need."""
         self._answers.start_queued(now)
-        if self._responder.active_id is not None:
-            return
-        if not self.settings.reads_ahead:
-            return
-        answers = self.settings.answers_turns
-        outlook = self._listener.outlook(self._conversation.items, now, answers=answers)
-        self._responder.look_ahead(ask(self.settings, Turn()), outlook, now)
+        self._floor.look(now)
+        if self._responder.active_id is None and self.settings.reads_ahead:
+            self._asking.look_ahead(self.settings, now)
 
     # --- items, responses, settings -----------------------------------------------------
 
@@ -296,53 +326,18 @@ class Session:
         if self._listener.utterance is not None or item.num_images():
             self._go_on(now)  # else it waits for its response, which may give it a frame
 
-    def _create_response(self, event: client.ResponseCreate, now: float) -> None:
-        params = event.response or client.ResponseParams()
-        is_aside = params.conversation == "none"
-        if not is_aside:
-            self._answers.check_free()
-        settings = session_settings.for_response(self.settings, params)
-        context = None
-        if params.input not in (UNSET, None):
-            context = [self._context_item(entry) for entry in params.input or []]
-        metadata = params.metadata or None
-        if is_aside:
-            context = self._conversation.items[:] if context is None else context
-            self._answers.answer_aside(ask(settings, Turn(), metadata, context), now)
-            return
-        if context is None:
-            self._listener.pair_words(self._turn, self._conversation.items, now)
-        request = self._request(settings, metadata, context, is_asked=True)
-        request.is_plain = params == client.ResponseParams()
-        self._answers.queue(request)
-
-    def _request(
-        self,
-        settings: Settings,
-        metadata: dict[str, str] | None = None,
-        context: list[Item] | None = None,
-        *,
-        is_asked: bool = False,
-    ) -> Request:
-        """Freeze what the next response is asked with; its turn is used up by that."""
-        turn, self._turn = self._turn, Turn()
-        request = ask(settings, turn, metadata, context, is_asked=is_asked)
-        return request if context else request.for_task(self._conversation.items)
-
-    def _context_item(self, entry: WireItem | ItemReference) -> Item:
-        if isinstance(entry, ItemReference):
-            return self._conversation.get(entry.id)
-        return self.read_item(entry)
-
-    def configure(self, patch: client.SessionPatch) -> None:
+    def configure(self, patch: client.SessionPatch, now: float = 0.0) -> None:
         """Change the settings without telling the client; raises EventRefused."""
         before = self.settings
         self.settings = session_settings.updated(before, patch)
         self._listener.num_frames = self.settings.frames_per_turn
         if self.settings.input_format != before.input_format:
             self._actions.append(SetInputFormat(self.settings.input_format))
+        if self.settings.distance != before.distance:
+            self._actions.append(SetDistance(self.settings.distance))
         if (self.settings.turn_detection is None) != (before.turn_detection is None):
-            self._forget_speech()
+            self._forget_speech(now)
+        self._floor.configure(self.settings)
         self._buffer.configure(self.settings.effective_endpointing)
 
     def _announce(self, item: Item, previous: str | None) -> None:

@@ -11,7 +11,14 @@ from typing import Any, Literal
 from msgspec import UNSET, UnsetType, to_builtins
 
 from assistant.config import Config
-from assistant.turns import input_format, tasks, tools, transcription, turn_detection
+from assistant.turns import (
+    input_format,
+    tasks,
+    tools,
+    transcription,
+    truncation,
+    turn_detection,
+)
 from assistant.turns.endpointing import Endpointing
 from assistant.turns.input_format import InputFormat as InputFormat
 from assistant.turns.tasks import Task
@@ -24,7 +31,6 @@ from assistant.wire.client_events import (
     AudioInputPatch,
     AudioOutputPatch,
     ResponseParams,
-    RetentionRatio,
     SessionPatch,
     TranscriptionPatch,
     Voice,
@@ -51,7 +57,7 @@ class Settings:
     max_output_tokens: int | Literal["inf"]
     frames_per_turn: int
     endpointing: Endpointing
-    """The service's defaults; ``turn_detection`` overrides three of its values."""
+    """The service's defaults; ``turn_detection`` overrides some of its values."""
     transcription: Transcription | None = None
     may_transcribe: bool = True
     noise_reduction: dict[str, Any] | None = None
@@ -65,6 +71,16 @@ class Settings:
     events: tuple[str, ...] = ()
     """Opt-in vendor events."""
     task: Task = tasks.ASSISTANT
+    backchannels: Literal["interrupt", "ignore"] = "interrupt"
+    usual_backchannels: Literal["interrupt", "ignore"] = "interrupt"
+    """What the service does where a client says nothing."""
+
+    @property
+    def distance(self) -> Literal["near_field", "far_field"] | None:
+        """From where the microphone hears people, if the client has said so."""
+        reduction = self.noise_reduction or {}
+        distance: Literal["near_field", "far_field"] | None = reduction.get("type")
+        return distance
 
     @property
     def answers_turns(self) -> bool:
@@ -86,14 +102,7 @@ class Settings:
     @property
     def effective_endpointing(self) -> Endpointing:
         detection = self.turn_detection
-        if detection is None:
-            return self.endpointing
-        return replace(
-            self.endpointing,
-            threshold=detection.threshold,
-            prefix_padding_ms=detection.prefix_padding_ms,
-            silence_duration_ms=detection.silence_duration_ms,
-        )
+        return detection.applied_to(self.endpointing) if detection else self.endpointing
 
     def to_wire(self, session_id: str, expires_at: int) -> dict[str, Any]:
         """Return the full ``session`` object; every stock client validates this shape."""
@@ -139,6 +148,7 @@ class Settings:
                 "events": list(self.events),
                 "video": {"frames_per_turn": self.frames_per_turn},
                 "task": self.task.to_wire(),
+                "backchannels": self.backchannels,
             },
         }
 
@@ -156,6 +166,8 @@ def initial(config: Config, model: str, hangover_ms: int) -> Settings:
         endpointing=endpointing,
         max_text_chars=config.limits.text_chars,
         may_transcribe=config.transcripts.enabled,
+        backchannels=config.barge_in.backchannels,
+        usual_backchannels=config.barge_in.backchannels,
     )
 
 
@@ -179,7 +191,7 @@ def updated(settings: Settings, patch: SessionPatch) -> Settings:
                 "session.max_output_tokens", limit
             )
     if patch.truncation is not UNSET:
-        changes["truncation"] = _checked_truncation(patch.truncation)
+        changes["truncation"] = truncation.checked(patch.truncation)
     if patch.tracing is not UNSET:
         changes["tracing"] = to_builtins(patch.tracing)
     changes["tools"] = tools.updated(
@@ -206,7 +218,7 @@ def updated(settings: Settings, patch: SessionPatch) -> Settings:
         if patch.audio.output:
             changes |= _output_changes(patch.audio.output)
     if patch.assistant:
-        changes |= _vendor_changes(patch.assistant)
+        changes |= _vendor_changes(settings, patch.assistant)
     return replace(settings, **changes)
 
 
@@ -319,18 +331,10 @@ def _output_changes(patch: AudioOutputPatch) -> dict[str, Any]:
     return changes
 
 
-def _checked_truncation(
-    truncation: Literal["auto", "disabled"] | RetentionRatio | None,
-) -> str | dict[str, Any]:
-    if isinstance(truncation, RetentionRatio):
-        path = "session.truncation.retention_ratio"
-        refusals.check_range(path, truncation.retention_ratio, 0, 1)
-        return dict(to_builtins(truncation))
-    return truncation or "auto"
-
-
-def _vendor_changes(patch: AssistantPatch) -> dict[str, Any]:
+def _vendor_changes(settings: Settings, patch: AssistantPatch) -> dict[str, Any]:
     changes: dict[str, Any] = {}
+    if patch.backchannels is not UNSET:
+        changes["backchannels"] = patch.backchannels or settings.usual_backchannels
     if patch.events is not UNSET:
         changes["events"] = tuple(patch.events)
     if patch.task is not UNSET:

@@ -5,7 +5,12 @@ Knows the ``truncation`` object of a session; the items themselves leave elsewhe
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+from msgspec import to_builtins
+
+from assistant.wire import refusals
+from assistant.wire.client_events import RetentionRatio
 
 TRIMMED_SHARE = 0.75
 """Of the budget, what trimming leaves: each one costs a new prefill of all that stays, so
@@ -20,6 +25,17 @@ class Bounds:
     """Beyond this it is trimmed,"""
     kept: int
     """down to this."""
+
+
+def checked(
+    asked: Literal["auto", "disabled"] | RetentionRatio | None,
+) -> str | dict[str, Any]:
+    """Return the policy of a session that was asked for; raises EventRefused."""
+    if isinstance(asked, RetentionRatio):
+        path = "session.truncation.retention_ratio"
+        refusals.check_range(path, asked.retention_ratio, 0, 1)
+        return dict(to_builtins(asked))
+    return asked or "auto"
 
 
 def bounds(policy: str | dict[str, Any], budget: int, num_instructions: int) -> Bounds:

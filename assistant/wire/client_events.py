@@ -94,6 +94,7 @@ class AssistantPatch(msgspec.Struct):
     """Our vendor key: opt-in extensions."""
 
     events: list[Literal["metrics"]] | UnsetType = UNSET
+    backchannels: Literal["interrupt", "ignore"] | UnsetType | None = UNSET
     task: str | TaskPatch | UnsetType | None = UNSET
     video: VideoPatch | UnsetType = UNSET
 

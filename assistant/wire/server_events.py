@@ -38,6 +38,12 @@ class SpeechStopped(ServerEvent, tag="input_audio_buffer.speech_stopped"):
     item_id: str
 
 
+class TimeoutTriggered(ServerEvent, tag="input_audio_buffer.timeout_triggered"):
+    audio_start_ms: int
+    audio_end_ms: int
+    item_id: str
+
+
 class Committed(ServerEvent, tag="input_audio_buffer.committed"):
     previous_item_id: str | None
     item_id: str
@@ -271,6 +277,11 @@ def error(
             event_id=event_id,
         )
     )
+
+
+def timeout_triggered(start_ms: int, end_ms: int, item_id: str) -> TimeoutTriggered:
+    """Return the event for sound in which nobody spoke."""
+    return TimeoutTriggered(audio_start_ms=start_ms, audio_end_ms=end_ms, item_id=item_id)
 
 
 _encoder = msgspec.json.Encoder()

@@ -6,12 +6,14 @@ import json
 import numpy as np
 import pytest
 
+from assistant.config import Config, LimitsConfig
 from assistant.gateway.engine_client import EngineClient
 from assistant.media.frames import frame_of_pixels
 from tests.gateway.fakes import run
-from tests.gateway.test_call import QUESTION, Line
+from tests.gateway.test_call import CONFIG, QUESTION, Line
 
 SECOND = np.zeros(16_000, np.float32)
+FULL_SOON = Config(vad=CONFIG.vad, limits=LimitsConfig(conversation_items=1))
 PICTURE = frame_of_pixels(np.full((60, 80, 3), 200, np.uint8))
 
 
@@ -45,6 +47,23 @@ def test_a_track_that_nobody_commits_drops_its_oldest_sound_and_no_event_is_made
         await line.send("input_audio_buffer.commit")
         await line.until("input_audio_buffer.committed")
         assert all(event["type"] != "error" for event in line.events)
+
+    run(scenario())
+
+
+def test_speech_that_there_is_no_room_for_is_refused_and_the_call_goes_on() -> None:
+    async def scenario() -> None:
+        line = Line(EngineClient(), FULL_SOON)
+        line.call.open()
+        await line.call.receive_text(json.dumps(QUESTION), line.outbox)
+        for probability in (0.95, 0.95, 0.02, 0.02):
+            windows = iter([probability] * 31)
+            line.call._senses.probabilities = lambda windows=windows: windows  # type: ignore[method-assign,misc]  # a detector by hand
+            line.call.hear(SECOND)
+        refused = await line.until("error")
+        assert refused["error"]["code"] == "conversation_full"
+        assert line.call.hang is None
+        line.call.close()
 
     run(scenario())
 

@@ -1,13 +1,22 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from assistant.config import Config, EngineConfig, LimitsConfig, VadConfig
+from assistant.config import (
+    Config,
+    EngineConfig,
+    LimitsConfig,
+    VadConfig,
+)
 from assistant.errors import MediaError
 from assistant.gateway.senses import Senses
 from assistant.media import frames
+from assistant.media.turn_model import WINDOW_S
 from assistant.turns.endpointing import WINDOW_SAMPLES
 from assistant.turns.settings import InputFormat
 from tests.media.pictures import encoded
+from tests.media.tiny_onnx import network
 
 PCM_16K = InputFormat("audio/pcm", 16_000)
 
@@ -29,6 +38,18 @@ def test_sound_is_found_again_by_its_index(senses: Senses) -> None:
     assert senses.hear(pcm(1000, 1000)) == 1000
     clip = np.frombuffer(senses.clip(990, 1010), np.float32) * 32768
     assert clip.tolist() == list(range(990, 1010))
+
+
+def test_a_level_is_that_of_the_range_in_decibels(senses: Senses) -> None:
+    senses.hear(np.full(2000, 3277, "<i2").tobytes() + bytes(2000))
+    assert senses.level_db(0, 2000) == pytest.approx(-20, abs=0.1)
+    assert senses.level_db(2000, 3000) == pytest.approx(-120)
+
+
+def test_any_detector_can_be_told_how_far_people_are(senses: Senses) -> None:
+    senses.set_distance("near_field")
+    senses.hear(pcm(WINDOW_SAMPLES))
+    assert len(list(senses.probabilities())) == 1
 
 
 def test_windows_are_judged_once_each_and_when_they_are_complete(senses: Senses) -> None:
@@ -115,3 +136,11 @@ def test_a_picture_that_cannot_be_read_is_refused(senses: Senses) -> None:
     with pytest.raises(MediaError):
         senses.add_frame(b"nothing", 0.0, None)
     assert senses.frames() == []
+
+
+def test_a_clip_is_judged_by_the_configured_network(tmp_path: Path) -> None:
+    file = tmp_path / "turn.onnx"
+    file.write_bytes(network((1, WINDOW_S * 16_000)))
+    config = Config(vad=VadConfig(engine="webrtc", turn_model=str(file)))
+    silence = np.zeros(1600, np.float32).tobytes()
+    assert Senses(config).finality(silence) == pytest.approx(0.5)

@@ -1,4 +1,7 @@
-from assistant.config import Config
+import pytest
+
+from assistant.config import Config, VadConfig
+from assistant.errors import ConfigError
 from assistant.gateway.engine_client import EngineClient
 from assistant.gateway.service import Service
 from tests.turns.harness import READY
@@ -11,3 +14,9 @@ def test_a_service_is_ready_with_an_engine_and_until_it_drains() -> None:
     assert service.is_ready
     service.is_draining = True
     assert not service.is_ready
+
+
+def test_a_network_that_cannot_be_loaded_stops_the_service_and_not_its_sessions() -> None:
+    config = Config(vad=VadConfig(turn_model="/nowhere.onnx"))
+    with pytest.raises(ConfigError, match="nowhere"):
+        Service(config, EngineClient(), (), "fake")

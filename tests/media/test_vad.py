@@ -9,16 +9,18 @@ from assistant.config import VadConfig
 from assistant.errors import ConfigError
 from assistant.media.audio import RATE_HZ, Samples
 from assistant.media.vad import (
+    CATCH_UP_WINDOWS,
     CONTEXT_SAMPLES,
     STATE_SIZE,
+    Distance,
     SileroVad,
     Vad,
     WebrtcVad,
     open_vad,
     shared_network,
 )
-from assistant.turns.endpointing import WINDOW_SAMPLES
-from tests.media.labelled import probabilities, read_recordings
+from assistant.turns.endpointing import SILERO_HANGOVER_MS, WINDOW_SAMPLES
+from tests.media.labelled import probabilities, read_recordings, settings_with, turns
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +33,19 @@ def speech() -> Samples:
 def hiss(rms: float, duration_s: float = 2.0) -> Samples:
     rng = np.random.default_rng(5)
     return rng.normal(0, rms, int(duration_s * RATE_HZ)).astype(np.float32)
+
+
+class Counter:
+    """Stands in for the network: counts what it is asked and keeps the latest level."""
+
+    def __init__(self) -> None:
+        self.num_asked = 0
+        self.rms = 0.0
+
+    def judge(self, windows: Samples, state: Samples) -> tuple[Samples, Samples]:
+        self.num_asked += 1
+        self.rms = float(np.sqrt(np.mean(windows**2)))
+        return np.zeros(1, np.float32), state
 
 
 ENGINES = [VadConfig(), VadConfig(engine="webrtc")]
@@ -102,6 +117,46 @@ def test_the_network_judges_talkers_in_a_batch_as_it_does_alone() -> None:
         np.testing.assert_allclose(alone_state, next_state[:, one], atol=1e-5)
 
 
+def test_the_network_is_not_asked_about_silence() -> None:
+    network = Counter()
+    vad = SileroVad(network)  # type: ignore[arg-type]  # has the one method that is used
+    silence = np.zeros(10 * RATE_HZ, np.float32)
+    assert max(probabilities(silence, vad)) == 0
+    asked = network.num_asked
+    assert asked < 40
+    probabilities(hiss(0.1, 0.032), vad)
+    assert network.num_asked == asked + 1 + CATCH_UP_WINDOWS, "and what came before"
+
+
+def test_behind_its_gate_the_detector_finds_the_same_turns() -> None:
+    recording = next(r for r in read_recordings() if r.name == "speechbrain_valid")
+    settings = settings_with(500, SILERO_HANGOVER_MS)
+    found = [
+        turns(
+            probabilities(recording.samples, SileroVad(shared_network(), is_gated=gated)),
+            settings,
+        )
+        for gated in (True, False)
+    ]
+    assert len(found[0]) == len(found[1])
+    for gated, plain in zip(*found, strict=True):
+        assert gated == pytest.approx(plain, abs=0.033)
+
+
+def test_near_voices_are_amplified_less_and_far_ones_more() -> None:
+    levels = []
+    distances: tuple[Distance | None, ...] = ("near_field", None, "far_field")
+    for distance in distances:
+        network = Counter()
+        vad = SileroVad(network, is_gated=False)  # type: ignore[arg-type]  # as above
+        vad.listen(distance)
+        probabilities(hiss(0.001), vad)
+        levels.append(network.rms)
+    near, usual, far = levels
+    assert usual == pytest.approx(4 * near, rel=0.05)
+    assert far == pytest.approx(2 * usual, rel=0.05)
+
+
 def test_the_process_has_one_network() -> None:
     assert shared_network() is shared_network()
 
@@ -118,7 +173,7 @@ def test_the_prepared_sound_is_the_filtered_input_without_delay() -> None:
             return np.zeros(1, np.float32), state
 
     recorder = Recorder()
-    vad = SileroVad(recorder)  # type: ignore[arg-type]  # has the one method that is used
+    vad = SileroVad(recorder, is_gated=False)  # type: ignore[arg-type]  # has what is used
     at = np.arange(8 * WINDOW_SAMPLES) / RATE_HZ
     # Loud enough that nothing is amplified.
     loud = (0.5 * np.sin(2 * np.pi * 1000 * at)).astype(np.float32)

@@ -34,9 +34,15 @@ class FakeMedia:
 
     def __init__(self) -> None:
         self.metas: list[FrameMeta] = []
+        self.loudness_db = -20.0
+        """Of everything that is heard."""
 
     def clip(self, start: int, stop: int) -> bytes:
         return f"{start}:{stop}".encode()
+
+    def level_db(self, start: int, stop: int) -> float:
+        assert start < stop
+        return self.loudness_db
 
     def read_clip(self, data: bytes, form: InputFormat) -> bytes:
         return b"clip " + data
@@ -67,10 +73,13 @@ class Bench:
     """Drive a session with probabilities and reports; collect what it asks for."""
 
     def __init__(
-        self, config: Config | None = None, ready: link.Ready | None = READY
+        self,
+        config: Config | None = None,
+        ready: link.Ready | None = READY,
+        media: "FakeMedia | None" = None,
     ) -> None:
         self.now = 0.0
-        self.media = FakeMedia()
+        self.media = media or FakeMedia()
         self.load = Load()
         self._numbers: dict[str, Iterator[int]] = {}
         self.session = Session(

@@ -1,5 +1,6 @@
 import pytest
 
+from assistant.config import BargeInConfig, Config, LimitsConfig
 from assistant.turns.actions import Tell
 from assistant.wire import client_events as client, items, link, server_events as wire
 from assistant.wire.refusals import EventRefused
@@ -266,3 +267,123 @@ def test_a_cancelled_response_says_what_it_took(bench: Bench) -> None:
     usage = bench.done().usage
     assert usage is not None
     assert (usage.input_tokens, usage.output_tokens) == (num_read, 2)
+
+
+# --- on hold -----------------------------------------------------------------------------
+
+
+def test_an_answer_on_hold_is_written_but_not_shown(bench: Bench) -> None:
+    bench.client(text_item("what is it?"))
+    bench.client(client.ResponseCreate())
+    bench.answer("A ")
+    bench.forget_events()
+    answers = bench.session._answers
+    answers.hold()
+    bench.answer("cup.")
+    bench.finish()
+    assert bench.types() == []
+    answers.release(bench.now)
+    bench.take()
+    assert bench.types() == ["response.output_text.delta", *CLOSING]
+
+
+def test_nothing_can_be_held_where_nothing_is_answered(bench: Bench) -> None:
+    bench.session._answers.hold()
+    bench.client(text_item("what is it?"))
+    bench.client(client.ResponseCreate())
+    bench.answer("A cup.")
+    assert bench.events(wire.TextDelta) != []
+
+
+def mumbled(*, asks_first: bool = False) -> Bench:
+    """Have a call put on hold by what may be "mm-hm"; its result is there."""
+    bench = Bench(Config(barge_in=BargeInConfig(backchannels="ignore")))
+    bench.update(tools=[TOOL])
+    bench.client(text_item("what is it?"))
+    bench.client(client.ResponseCreate())
+    bench.answer(CALL)
+    bench.client(result())
+    if asks_first:
+        bench.client(client.ResponseCreate())
+    bench.hear(0.95, 0.3)
+    bench.forget_events()
+    bench.finish()
+    assert bench.types() == [], "it is on hold"
+    return bench
+
+
+@pytest.mark.parametrize("asks_first", [True, False])
+def test_what_is_asked_for_about_a_call_on_hold_follows_it(asks_first: bool) -> None:
+    bench = mumbled(asks_first=asks_first)
+    if not asks_first:
+        bench.client(client.ResponseCreate())
+    bench.hear(0.02, 0.7)
+    assert bench.types() == [
+        "response.done",
+        "response.created",
+        "input_audio_buffer.speech_stopped",
+    ]
+    assert bench.done().status == "completed"
+
+
+def test_what_is_held_back_until_a_backchannel_has_passed_is_deferred_by_nothing() -> None:
+    bench = mumbled()
+    bench.hear(0.02, 0.7)
+    bench.client(client.ResponseCreate())
+    assert bench.types()[-1] == "response.created"
+    bench.answer("A cup.")
+    bench.finish()
+    assert bench.types()[-1] == "response.done"
+
+
+def test_what_is_held_back_until_a_hold_became_a_barge_in_is_answered_with_it() -> None:
+    bench = mumbled()
+    bench.hear(0.95, 0.5)
+    assert bench.done().status == "cancelled"
+    bench.client(client.ResponseCreate())
+    bench.hear(0.02, 0.7)
+    bench.finish()
+    assert bench.types().count("response.created") == 1
+
+
+def test_it_is_given_when_the_client_says_meanwhile_that_no_turn_is_answered(
+    bench: Bench,
+) -> None:
+    interrupted(bench)
+    bench.client(client.ResponseCreate())
+    bench.update(audio={"input": {"turn_detection": {"create_response": False}}})
+    bench.forget_events()
+    bench.hear(0.02, 0.7)
+    assert bench.types() == VAD_TURN[1:]
+
+
+def test_it_is_given_when_there_is_no_room_for_what_the_user_said() -> None:
+    bench = Bench(Config(limits=LimitsConfig(conversation_items=4)))
+    bench.update(tools=[TOOL])
+    interrupted(bench)
+    bench.client(text_item("full"))
+    bench.client(wish(metadata={"number": "1"}))
+    bench.forget_events()
+    with pytest.raises(EventRefused, match="items"):
+        bench.hear(0.02, 0.7)
+    bench.take()
+    (created,) = bench.events(wire.ResponseCreated)
+    assert created.response.metadata == {"number": "1"}
+    assert bench.types()[0] == "input_audio_buffer.speech_stopped"
+
+
+def test_a_transcript_is_shown_while_an_answer_is_on_hold() -> None:
+    bench = Bench(Config(barge_in=BargeInConfig(backchannels="ignore")))
+    bench.update(audio={"input": {"transcription": {"model": "phi"}}})
+    bench.speak()
+    bench.finish()
+    written = bench.newest()
+    bench.client(client.ResponseCreate())
+    bench.answer("Well")
+    bench.hear(0.95, 0.3)
+    bench.forget_events()
+    bench.answer(" then")
+    assert bench.types() == []
+    bench.report(link.Token(*written, [7], "hello"))
+    assert [event.delta for event in bench.events(wire.TranscriptDelta)] == ["hello"]
+    assert bench.events(wire.TextDelta) == []

@@ -9,8 +9,9 @@ from assistant.turns.conversation import (
     Item,
     Text,
 )
-from assistant.wire import items as wire
+from assistant.wire import client_events as client, items as wire
 from assistant.wire.refusals import EventRefused
+from assistant.wire.server_events import ItemDeleted, ItemRetrieved
 from tests.turns.items import call, picture, reply, result, spoken, system, user
 
 
@@ -135,6 +136,18 @@ def test_a_list_that_a_client_mirrors_from_the_answers_is_the_conversation(
         except EventRefused:
             pass  # and then neither side changed
         assert ids(made) == mirrored
+
+
+def test_an_event_about_one_item_is_answered_or_refused() -> None:
+    made = conversation("a", "b")
+    retrieved = made.receive_event(client.ItemRetrieve(item_id="a"))
+    assert isinstance(retrieved, ItemRetrieved)
+    assert message(retrieved.item).id == "a"
+    assert made.receive_event(client.ItemDelete(item_id="a")) == ItemDeleted(item_id="a")
+    assert ids(made) == ["b"]
+    for item_id in ("a", "b"):
+        with pytest.raises(EventRefused):
+            made.receive_event(client.ItemTruncate(item_id=item_id))
 
 
 def test_two_items_are_never_the_same_even_when_they_look_alike() -> None:

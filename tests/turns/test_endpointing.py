@@ -55,7 +55,8 @@ def changed(**settings: float) -> Endpointing:
         ("..x..x.x...", []),
         ("..xx", [SpeechStarted(1 * W, 2 * W)]),
         ("xx", [SpeechStarted(0, 0)]),
-        ("x?xx", [SpeechStarted(1 * W, 2 * W)]),
+        ("x?x", [SpeechStarted(0, 0)]),
+        ("x??x?xx", [SpeechStarted(2 * W, 3 * W)]),
         ("..xxxx..", [SpeechStarted(1 * W, 2 * W)]),
         ("..xxxx...", [SpeechStarted(1 * W, 2 * W), SoftEnd(6 * W)]),
         (
@@ -234,6 +235,18 @@ def test_every_state_knows_what_speech_and_its_absence_mean() -> None:
         assert (state, Sign.NO_SPEECH) in TRANSITIONS
 
 
+def test_a_clap_opens_nothing_and_two_clear_windows_do() -> None:
+    endpointer = Endpointer(changed(start_ms=96))
+    assert hear(endpointer, "fxf.") == []
+    assert hear(endpointer, "fxx") == [SpeechStarted(3 * W, 4 * W)]
+
+
+def test_murmur_opens_only_when_it_lasts() -> None:
+    endpointer = Endpointer(PLAIN)
+    assert hear(endpointer, "f" * 11 + ".") == []
+    assert hear(endpointer, "f" * 12) == [SpeechStarted(11 * W, 12 * W)]
+
+
 settings_strategy = st.builds(
     Endpointing,
     threshold=st.floats(0, 1),
@@ -244,6 +257,8 @@ settings_strategy = st.builds(
     silence_duration_ms=st.integers(32, 300),
     max_utterance_s=st.floats(1, 2),
     hangover_ms=st.integers(0, 200),
+    longest_silence_ms=st.integers(0, 400),
+    veto_ms=st.integers(0, 500),
 )
 
 

@@ -191,3 +191,20 @@ def test_the_wire_counts_whole_milliseconds_of_sound() -> None:
         32,
         1000,
     ]
+
+
+def test_the_recent_sound_is_two_seconds_of_what_was_not_committed() -> None:
+    bench = Bench()
+    assert bench.buffer.recent() is None
+    bench.hear(0.01, 31)
+    assert bench.buffer.recent() == (0, 31 * WINDOW)
+    bench.hear(0.01, 100)
+    assert bench.buffer.recent() == (131 * WINDOW - 2 * SECOND, 131 * WINDOW)
+    bench.buffer.committed(131 * WINDOW)
+    assert bench.buffer.recent() is None
+
+
+def test_what_was_judged_is_counted() -> None:
+    bench = Bench()
+    bench.hear(0.01, 3)
+    assert bench.buffer.judged == 3 * WINDOW

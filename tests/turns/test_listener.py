@@ -119,3 +119,22 @@ def test_between_turns_the_camera_decides_what_is_to_be_expected() -> None:
     assert (outlook.at_least, outlook.may_trim) == ("speech", False)
     ear.listener.forget()
     assert ear.listener.outlook([], 60.0, answers=True).may_trim
+
+
+def test_what_is_disregarded_is_in_no_item_and_no_later_one() -> None:
+    ear = Ear()
+    ear.hear(2.0)
+    ear.begin()
+    ear.listener.disregard(HardEnd(SECOND, "silence"))
+    assert ear.listener.utterance is None
+    assert ear.buffer.utterance_id is None
+    start, stop = ear.buffer.uncommitted()
+    assert SECOND <= start < stop == 2 * SECOND
+
+
+def test_a_timeout_takes_the_sound_that_it_is_told_and_no_more() -> None:
+    ear = Ear()
+    ear.hear(5.0)
+    utterance = ear.listener.end_by_timeout("item", 3 * SECOND, 5 * SECOND)
+    assert utterance.item.content == [Audio(b"48000:80000")]
+    assert ear.buffer.recent() is None, "it is committed"

@@ -1,3 +1,8 @@
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from assistant.config import PairingConfig
@@ -80,6 +85,46 @@ def test_of_several_alike_only_the_newest_is_used() -> None:
     pairing = pair(at(10.0, 11.0, 12.0), 10.0, 12.0, THREE, never_new)
     assert pairing.used == [3]
     assert reasons(pairing) == ["unchanged", "unchanged", "used"]
+
+
+def scenes(*shown: int) -> Callable[[int, int], float]:
+    """Frame 1 shows the first scene, and so on; scenes differ by their numbers / 10."""
+    return lambda a, b: abs(shown[a - 1] - shown[b - 1]) / 10
+
+
+TIMES = (10.0, 10.5, 11.0, 11.5, 12.0)
+
+
+@pytest.mark.parametrize(
+    ("policy", "shown", "used"),
+    [
+        ("latest", (1, 2, 3, 4, 5), [3, 4, 5]),
+        ("latest", (1, 2, 5, 5, 5), [1, 2, 5]),
+        ("latest", (5, 5, 5, 5, 5), [5]),
+        ("change", (1, 9, 9, 9, 8), [1, 2, 5]),
+        ("change", (1, 2, 2, 7, 7), [1, 4, 5]),
+        ("change", (1, 2, 3, 4, 5), [1, 2, 5]),
+        ("uniform", (1, 2, 3, 4, 5), [1, 3, 5]),
+    ],
+)
+def test_a_policy_says_which_of_several_frames_are_used(
+    policy: Literal["latest", "change", "uniform"], shown: tuple[int, ...], used: list[int]
+) -> None:
+    config = replace(THREE, policy=policy)
+    assert pair(at(*TIMES), 10.0, 12.0, config, scenes(*shown)).used == used
+
+
+@pytest.mark.parametrize("policy", ["latest", "change", "uniform"])
+def test_under_every_policy_the_newest_is_used_and_the_rest_has_a_reason(
+    policy: Literal["latest", "change", "uniform"],
+) -> None:
+    for number in range(6):
+        config = replace(THREE, policy=policy, frames_per_turn=number)
+        for novel in (always_new, never_new):
+            pairing = pair(at(*TIMES), 10.0, 12.0, config, novel)
+            assert len(pairing.used) <= number
+            assert (5 in pairing.used) == (number > 0)
+            assert len(pairing.decisions) == len(TIMES)
 
 
 def test_no_frames_per_turn_uses_none() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from assistant.config import Config, ServerConfig
 from assistant.errors import MediaError
-from assistant.turns.actions import ResetVad, SetInputFormat
+from assistant.turns.actions import ResetVad, SetDistance, SetInputFormat
 from assistant.turns.settings import InputFormat
 from assistant.wire import client_events as client, items, link, server_events as wire
 from assistant.wire.refusals import EventRefused
@@ -104,7 +104,7 @@ def test_barge_in_announces_speech_first_and_then_closes_every_scope() -> None:
     bench.speak()
     bench.answer("Well", " then")
     bench.forget()
-    bench.hear(0.95, 0.1)
+    bench.hear(0.95, 0.15)
     assert bench.types() == ["input_audio_buffer.speech_started", *CLOSING]
     response = bench.done()
     assert response.status == "cancelled"
@@ -287,6 +287,14 @@ def test_a_changed_input_format_is_carried_out_and_echoed() -> None:
     assert bench.actions[0] == SetInputFormat(InputFormat("audio/pcmu", 8000))
     echoed = bench.events(wire.SessionUpdated)[0].session["audio"]["input"]["format"]
     assert echoed == {"type": "audio/pcmu"}
+
+
+def test_where_the_microphone_stands_is_told_to_the_detector() -> None:
+    bench = Bench()
+    for noise_reduction in ({"type": "near_field"}, {"type": "near_field"}, None):
+        bench.update(audio={"input": {"noise_reduction": noise_reduction}})
+    told = [action for action in bench.actions if isinstance(action, SetDistance)]
+    assert told == [SetDistance("near_field"), SetDistance(None)]
 
 
 def test_an_update_without_turn_detection_does_not_reset_a_running_utterance() -> None:

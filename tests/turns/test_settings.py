@@ -291,7 +291,16 @@ def test_extensions_are_off_until_asked_for_and_echoed_then() -> None:
         "events": ["metrics"],
         "video": {"frames_per_turn": 0},
         "task": {"type": "assistant", "language": None},
+        "backchannels": "interrupt",
     }
+
+
+def test_backchannels_are_a_choice_of_the_session_and_null_the_services() -> None:
+    ignoring = update(assistant={"backchannels": "ignore"})
+    assert echo(ignoring)["assistant"]["backchannels"] == "ignore"
+    ignoring = replace(ignoring, usual_backchannels="ignore")
+    again = update(ignoring, assistant={"backchannels": None})
+    assert again.backchannels == "ignore"
 
 
 # --- endpointing -------------------------------------------------------------------------

@@ -89,6 +89,35 @@ def test_null_brings_the_default_of_one_key_back() -> None:
     assert updated(eager, {"eagerness": None}) == SEMANTIC
 
 
+def test_server_vad_waits_exactly_as_long_as_it_says() -> None:
+    exact = updated(SERVER, {"silence_duration_ms": 700, "threshold": 0.6})
+    settings = exact.applied_to(ENDPOINTING)
+    assert (settings.silence_duration_ms, settings.threshold) == (700, 0.6)
+    assert not settings.adapts
+    assert settings.veto_ms == 0
+
+
+@pytest.mark.parametrize(
+    ("eagerness", "silence_ms", "longest_ms", "veto_ms"),
+    [("high", 300, 600, 2000), ("auto", 500, 1000, 4000), ("low", 1000, 2000, 8000)],
+)
+def test_semantic_vad_adapts_within_what_its_eagerness_allows(
+    eagerness: str, silence_ms: int, longest_ms: int, veto_ms: int
+) -> None:
+    settings = updated(SEMANTIC, {"eagerness": eagerness}).applied_to(ENDPOINTING)
+    assert settings.silence_duration_ms == silence_ms
+    assert settings.longest_silence_ms == longest_ms
+    assert settings.veto_ms == veto_ms
+
+
+def test_an_idle_timeout_is_of_server_vad_alone_and_null_takes_it_away() -> None:
+    patient = updated(SERVER, {"idle_timeout_ms": 6000})
+    assert patient.to_wire()["idle_timeout_ms"] == 6000
+    assert updated(patient, {"idle_timeout_ms": None}).idle_timeout_ms is None
+    assert updated(SEMANTIC, {"idle_timeout_ms": 6000}) == SEMANTIC
+    assert updated(patient, {"type": "semantic_vad"}).idle_timeout_ms is None
+
+
 @pytest.mark.parametrize("eagerness", SILENCE_MS_BY_EAGERNESS)
 def test_eagerness_is_a_silence(eagerness: turn_detection.Eagerness) -> None:
     found = updated(SERVER, {"type": "semantic_vad", "eagerness": eagerness})
@@ -112,6 +141,7 @@ def test_eagerness_does_not_change_the_silence_of_server_vad() -> None:
         ("threshold", (0, 1), (-0.01, 1.01)),
         ("prefix_padding_ms", (0, 5000), (-1, 5001)),
         ("silence_duration_ms", (32, 10_000), (31, 10_001)),
+        ("idle_timeout_ms", (5000, 30_000), (4999, 30_001)),
     ],
 )
 def test_values_have_closed_ranges(

@@ -189,6 +189,7 @@ def _events() -> list[wire.ServerEvent]:
         wire.SpeechStopped(audio_end_ms=2040, item_id="item_1"),
         wire.Committed(previous_item_id=None, item_id="item_1"),
         wire.Committed(previous_item_id="item_0", item_id="item_1"),
+        wire.timeout_triggered(12_000, 14_000, "item_1"),
         wire.Cleared(),
         wire.ImageBufferCleared(),
         *(wire.ItemAdded(previous_item_id=None, item=item) for item in ITEMS),
