@@ -34,6 +34,10 @@ STAGES: tuple[tuple[int, Shares], ...] = (
 TYPED_STEPS = STAGES[-1][0]
 SINGLE_STEPS = 2000
 """Until then there are no conversations of several turns."""
+EARLY_SHARES, LATE_SHARES = (0.38, 0.2, 0.24, 0.06), (0.32, 0.1, 0.32, 0.04)
+"""Of questions, plain turns, tools and writing down; the rest has several turns."""
+LATE_STEPS = 3800
+"""From here on what is long and hard has more room."""
 FILLING_FROM, FILLING_STEPS = 2200, 900
 
 
@@ -54,13 +58,15 @@ def talking(
         # One hard kind at a time, so that each is felt.
         kind = kinds[int(rng.integers(len(kinds)))]
         return kind, _questions(spelling, rng, 32, (kind,), 0.0)
-    if choice < 0.38:
+    shares = EARLY_SHARES if step < LATE_STEPS else LATE_SHARES
+    questions, plain, tools, written = np.cumsum(shares)
+    if choice < questions:
         return "questions", _questions(spelling, rng, 24, KINDS, spoken)
-    if choice < 0.58:
+    if choice < plain:
         return "plain", _plain(spelling, rng, 32, spoken)
-    if choice < 0.82:
+    if choice < tools:
         return "tools", _tools(spelling, rng, 10, spoken)
-    if choice < 0.88 or step < SINGLE_STEPS:
+    if choice < written or step < SINGLE_STEPS:
         return "written", [
             spelling.script(Dialogue((dialogues.written_down(rng),)), rng)
             for _ in range(24)
