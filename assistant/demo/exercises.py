@@ -91,14 +91,16 @@ def sensing(
 ) -> tuple[str, list[Script], Projector | None]:
     """Draw the conversations of one step with real senses; also the adapter they need."""
     choice = rng.random()
-    if choice < 0.1:
+    if choice < 0.08:
         return "typed", _plain(spelling, rng, 24, None), None
+    if choice < 0.18:
+        return "typed tools", _tools(spelling, rng, 10, 0.0), None
     if choice < 0.5:
         kind, scripts = "questions", _questions(spelling, rng, 14, KINDS, 0.8)
-    elif choice < 0.75:
+    elif choice < 0.7:
         kind, scripts = "plain", _plain(spelling, rng, 24, 1.0)
-    elif choice < 0.83:
-        kind, scripts = "tools", _tools(spelling, rng, 8, 0.7)
+    elif choice < 0.8:
+        kind, scripts = "tools", _tools(spelling, rng, 8, 1.0)
     else:
         kind, has_picture = "several turns", bool(rng.random() < 0.7)
         scripts = talk.draw_scripts(spelling, rng, 8, has_picture=has_picture, spoken=0.9)
