@@ -34,6 +34,10 @@ STAGES: tuple[tuple[int, Shares], ...] = (
 TYPED_STEPS = STAGES[-1][0]
 SINGLE_STEPS = 2000
 """Until then there are no conversations of several turns."""
+EARLY_SHARES, LATE_SHARES = (0.38, 0.2, 0.24, 0.06), (0.32, 0.1, 0.32, 0.04)
+"""Of questions, plain turns, tools and writing down; the rest has several turns."""
+LATE_STEPS = 3800
+"""From here on what is long and hard has more room."""
 FILLING_FROM, FILLING_STEPS = 2200, 900
 
 
@@ -54,13 +58,15 @@ def talking(
         # One hard kind at a time, so that each is felt.
         kind = kinds[int(rng.integers(len(kinds)))]
         return kind, _questions(spelling, rng, 32, (kind,), 0.0)
-    if choice < 0.38:
+    shares = EARLY_SHARES if step < LATE_STEPS else LATE_SHARES
+    questions, plain, tools, written = np.cumsum(shares)
+    if choice < questions:
         return "questions", _questions(spelling, rng, 24, KINDS, spoken)
-    if choice < 0.58:
+    if choice < plain:
         return "plain", _plain(spelling, rng, 32, spoken)
-    if choice < 0.82:
+    if choice < tools:
         return "tools", _tools(spelling, rng, 10, spoken)
-    if choice < 0.88 or step < SINGLE_STEPS:
+    if choice < written or step < SINGLE_STEPS:
         return "written", [
             spelling.script(Dialogue((dialogues.written_down(rng),)), rng)
             for _ in range(24)
@@ -85,14 +91,16 @@ def sensing(
 ) -> tuple[str, list[Script], Projector | None]:
     """Draw the conversations of one step with real senses; also the adapter they need."""
     choice = rng.random()
-    if choice < 0.1:
+    if choice < 0.08:
         return "typed", _plain(spelling, rng, 24, None), None
+    if choice < 0.18:
+        return "typed tools", _tools(spelling, rng, 10, 0.0), None
     if choice < 0.5:
         kind, scripts = "questions", _questions(spelling, rng, 14, KINDS, 0.8)
-    elif choice < 0.75:
+    elif choice < 0.7:
         kind, scripts = "plain", _plain(spelling, rng, 24, 1.0)
-    elif choice < 0.83:
-        kind, scripts = "tools", _tools(spelling, rng, 8, 0.7)
+    elif choice < 0.8:
+        kind, scripts = "tools", _tools(spelling, rng, 8, 1.0)
     else:
         kind, has_picture = "several turns", bool(rng.random() < 0.7)
         scripts = talk.draw_scripts(spelling, rng, 8, has_picture=has_picture, spoken=0.9)
