@@ -27,12 +27,13 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     """Return nearly the orthogonal factor of a matrix's polar decomposition [m, n]."""
     a, b, c = _QUINTIC
     is_tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.t() if is_tall else matrix
+    x: Tensor = matrix.mT if is_tall else matrix
     x = x / (x.norm() + 1e-7)
     for _ in range(_ITERATIONS):
         squared = x @ x.mT
         x = a * x + (b * squared + c * (squared @ squared)) @ x
-    return x.t() if is_tall else x
+    factor: Tensor = x.mT if is_tall else x
+    return factor
 
 
 class Muon:
