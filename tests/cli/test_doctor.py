@@ -138,5 +138,5 @@ def test_every_subject_is_examined(monkeypatch: pytest.MonkeyPatch) -> None:
     subjects = {check.subject for check in doctor.examine(Config())}
     assert subjects == {
         *("python", "gateway", "engine", "web page", "port", "vad", "model"),
-        *("codecs", "device", "kernels", "chromium"),
+        *("codecs", "device", "kernels", "chromium", "webrtc"),
     }
