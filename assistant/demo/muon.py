@@ -32,7 +32,8 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     for _ in range(_ITERATIONS):
         squared = x @ x.mT
         x = a * x + (b * squared + c * (squared @ squared)) @ x
-    return x.t() if is_tall else x
+    factor: Tensor = x.mT if is_tall else x
+    return factor
 
 
 class Muon:
