@@ -16,9 +16,10 @@ Rules:
   UNSURE between.
 * An utterance opens after ``start_ms`` of SPEECH windows, if two are CLEAR: in the upper
   two fifths above ``threshold``. Murmur that never is clear takes ``UNCLEAR_MS``. UNSURE
-  windows may lie between, as many as there is speech, but no SILENCE. It starts at the
-  first of them, less ``prefix_padding_ms``, but never before the end of the utterance
-  before, and never by more than half of ``max_utterance_s``.
+  windows may lie between, as many as there is speech, but no SILENCE, which begins twice as
+  far below ``threshold`` in an opening. The utterance starts at the first of them, less
+  ``prefix_padding_ms``, but never before the end of the utterance before, and never by
+  more than half of ``max_utterance_s``.
 * Speech ends, to the ear, before the VAD says so. Its last windows fade (SPEECH, but no
   longer CLEAR); up to ``FADE_MS`` of them are no speech. Of the rest, the last
   ``hangover_ms`` are the VAD's delay. What is left is the position in SoftEnd and HardEnd,
@@ -240,7 +241,9 @@ class Endpointer:
             if probability >= threshold + CLEAR * (1 - threshold):
                 self._clear_until = self._position
                 self._num_clear += 1
-        silent = probability < threshold - settings.hysteresis
+        # A voice that sets in wavers: one dip is no reason to find its onset later.
+        depth = 2 if self._state is State.STARTING else 1
+        silent = probability < threshold - depth * settings.hysteresis
 
         is_sign = speech or silent or not self._may_be_starting()
         sign = Sign.SPEECH if speech else Sign.NO_SPEECH

@@ -71,11 +71,17 @@ def test_one_turn_per_labelled_utterance_within_150_ms(
     lead_s, padding_s = 0.5, 0.3
     silence = np.zeros(int(lead_s * 16_000), np.float32)
     with Client(service.url) as client:
-        client.update(max_output_tokens=1)
+        # At four times the pace an answer would be out for longer than the pause after it.
+        client.update(
+            audio={
+                "input": {
+                    "turn_detection": {"type": "server_vad", "create_response": False}
+                }
+            }
+        )
         client.play(
             pcm(np.concatenate([silence, recording.samples, silence, silence])), 4.0
         )
-        # Answers of one token are over before the next utterance is.
         client.send("session.update", session={"type": "realtime", "instructions": "end"})
         client.wait("session.updated")
         started = [
