@@ -42,7 +42,7 @@ PLANS: dict[Lesson, Plan] = {
     "eyes": Plan("eyes", steps=3000, batch=32, rate=2e-3),
     "ears": Plan("ears", steps=5200, batch=32, rate=1.5e-3),
     "talk": Plan("talk", steps=5800, batch=32, rate=3e-3, warm_up=50),
-    "together": Plan("together", steps=1000, batch=24, rate=8e-4, warm_up=40),
+    "together": Plan("together", steps=700, batch=24, rate=8e-4, warm_up=40),
 }
 CLOSE_STEPS = 900
 """So long the eyes look closely, at twice as many pictures, before they see whole ones."""
@@ -110,7 +110,6 @@ def learn(room: Classroom, lesson: Lesson, steps: int | None = None) -> Network:
             case _:
                 return _real_loss(net, room, spelling, rng)
 
-    hears = lesson in ("ears", "together")
     train.learn(
         plan,
         net,
@@ -118,7 +117,9 @@ def learn(room: Classroom, lesson: Lesson, steps: int | None = None) -> Network:
         loss,
         room.folder / f"{lesson}.pt",
         room.say,
-        (lambda: examine_ears(net, heads, room.material.corpus)) if hears else None,
+        (lambda: examine_ears(net, heads, room.material.corpus))
+        if lesson == "ears"
+        else None,
     )
     return net
 
