@@ -4,8 +4,9 @@ The demo model over the WebSocket in real time: right answers, and how fast they
     python -m tests.bench.demo_answers [--turns 40]
 
 Recorded questions are played at their own pace beside a frame, one session after the
-other, to the service as a stranger runs it. The first token is timed from the hard end,
-when the turn was found to be over; all instants stand in the timeline of every
+other, to the service as a stranger runs it but for guessing: an answer that is written
+before the turn is over has neither wait nor speed. The first token is timed from the hard
+end, when the turn was found to be over; all instants stand in the timeline of every
 ``response.done``. The speed of writing leaves the first token out.
 
 Prints a table; the last line is JSON.
@@ -16,6 +17,8 @@ import json
 import os
 import platform
 import statistics
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,9 +51,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="the demo model over the WebSocket")
     parser.add_argument("--turns", type=int, default=40)
     options = parser.parse_args()
-    with running() as service:
-        ask(service.url, 0)  # warm
-        answered = [ask(service.url, number) for number in range(options.turns)]
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "plain.toml"
+        plain.write_text("[early]\nspeculation = false\n")
+        with running("--config", str(plain)) as service:
+            ask(service.url, 0)  # warm
+            answered = [ask(service.url, number) for number in range(options.turns)]
     waits, rates = [], []
     for _, done in answered:
         timeline = done["assistant"]["timeline"]

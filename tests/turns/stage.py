@@ -152,6 +152,19 @@ class Stage(Bench):
             if isinstance(a, Send)
         ]
 
+    def check_ladders(self) -> None:
+        """Responses do not overlap, each ends once, and no sequence is left open."""
+        is_open = False
+        for name in self.types():
+            if name == "response.created":
+                assert not is_open
+                is_open = True
+            elif name.startswith("response."):
+                assert is_open, f"{name} outside of a response"
+                is_open = name != "response.done"
+        assert is_open == self.session.is_answering
+        assert len(self.model.sequences) <= 1, "a sequence was left open"
+
     def _check_asked(self, asked: list[Atom]) -> None:
         """What is answered was read as an engine would that knows nothing else."""
         known = self.session._conversation.items

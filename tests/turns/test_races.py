@@ -91,20 +91,6 @@ RACES: dict[str, Step] = {
 }
 
 
-def check_ladders(stage: Stage) -> None:
-    """Responses do not overlap, and each ends once."""
-    is_open = False
-    for name in stage.types():
-        if name == "response.created":
-            assert not is_open
-            is_open = True
-        elif name.startswith("response."):
-            assert is_open, f"{name} outside of a response"
-            is_open = name != "response.done"
-    assert is_open == stage.session.is_answering
-    assert len(stage.model.sequences) <= 1
-
-
 HELD_RACES = (
     "speech resumes or barges in",
     "somebody says mm-hm",
@@ -142,12 +128,12 @@ def play(stage: Stage, race: str, step: str) -> None:
         if name == step:
             break
     RACES[race](stage)
-    check_ladders(stage)
+    stage.check_ladders()
     if not stage.is_alive:
         stage.revive()
     stage.quiet(1.0)
     stage.settle()
-    check_ladders(stage)
+    stage.check_ladders()
     assert not stage.session.is_answering
 
     num_done = len(stage.events(wire.ResponseDone))

@@ -116,17 +116,7 @@ class Play:
 
     def check(self) -> None:
         stage = self.stage
-        num_open = len(stage.model.sequences)
-        assert num_open <= 1, "a sequence was left open"
-        is_open = False
-        for name in stage.types():
-            if name == "response.created":
-                assert not is_open
-                is_open = True
-            elif name.startswith("response."):
-                assert is_open, f"{name} outside of a response"
-                is_open = name != "response.done"
-        assert is_open == stage.session.is_answering
+        stage.check_ladders()
         early = [
             action.order.is_speculative
             for action in stage.actions
