@@ -10,7 +10,8 @@ payloads. The format is the model's own, without a newline anywhere:
 
 Consecutive items of one role share a header (results of tools have their own); in an item
 pictures come first, then sound, then words, as the model was trained. An item that has
-nothing to read, because its picture was dropped for instance, leaves no trace. Pictures
+nothing to read, because its picture was dropped for instance, leaves no trace, and neither
+does a call that was cut off: it was not carried out and is no example to follow. Pictures
 are a segment of their own: they are known, and read, before the sound that follows them;
 and so is every complete window of a long recording.
 """
@@ -114,9 +115,9 @@ def _shown(items: Sequence[Item], aged: Collection[Item]) -> list[_Shown]:
     Return the items with something to read; what is still being said is not among them.
 
     A reply of several items is one run of tokens, which its first item has. Once one of
-    them was deleted or trimmed, or another came between, each is told in words.
+    them was deleted or trimmed or cut off, or another came between, each is told in words.
     """
-    listed = [i for i in items if i.is_in_prompt and i.status != "in_progress"]
+    listed = [item for item in items if item.is_in_prompt and not _is_unfinished(item)]
     told: set[Item] = set()
     shown = []
     for index, item in enumerate(listed):
@@ -131,6 +132,12 @@ def _shown(items: Sequence[Item], aged: Collection[Item]) -> list[_Shown]:
         if pictures or body:
             shown.append(_Shown(item, pictures, body, is_as_written))
     return shown
+
+
+def _is_unfinished(item: Item) -> bool:
+    if isinstance(item.call, wire.FunctionCallItem):
+        return item.status != "completed"
+    return item.status == "in_progress"
 
 
 def _key(item: Item, is_first: bool, version: int, is_as_written: bool) -> Hashable:

@@ -131,7 +131,8 @@ class Reply:
         """
         yield from self._end_item("completed" if ending == "completed" else "incomplete")
         self._step(Step.CLOSE)
-        if self.items and token_ids is not None:
+        # A call that was cut off must not be read again, so the rest is told in words.
+        if self.items and token_ids is not None and not self._tool_calls.is_in_call:
             first, *others = self.items
             first.token_ids, first.followers = tuple(token_ids), tuple(others)
         if self._tool_calls.warnings:

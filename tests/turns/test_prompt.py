@@ -232,6 +232,16 @@ def test_what_is_still_being_said_is_not_read() -> None:
     assert line("", item) == ""
 
 
+def test_a_call_that_was_cut_off_is_not_read_and_what_was_said_before_it_is() -> None:
+    said, first, cut = whole_reply()
+    cut.status = "incomplete"
+    told = line("", user("u", "hi"), said, first, cut, user("v", "and now"))
+    assert "ids" not in told
+    assert told.count("<tool_call>") == 1
+    assert told.endswith("<end> <user> and now <end>")
+    assert line("", cut) == ""
+
+
 def test_the_windows_of_a_long_recording_keep_their_keys_while_it_grows() -> None:
     """So that what was read while somebody spoke is what the whole turn begins with."""
     grown = spoken("1", num_frames=1)

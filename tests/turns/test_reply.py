@@ -162,6 +162,17 @@ def test_a_call_that_was_announced_is_closed_whatever_ends_it() -> None:
         assert item.status == ("completed" if ending == "completed" else "incomplete")
 
 
+def test_what_ends_within_a_call_is_not_kept_as_it_was_written() -> None:
+    for written in ("Wait." + CALL[:50], "Wait." + CALL[:20]):
+        held = conversation()
+        reply = fresh(held)
+        list(reply.open())
+        list(reply.write(written))
+        list(reply.end_text(is_whole=False))
+        list(reply.close("cancelled", token_ids=[1, 2]))
+        assert [item.token_ids for item in held.items] == [None] * len(held.items)
+
+
 def test_a_broken_call_is_given_as_text_and_warned_of_in_the_vendor_key() -> None:
     reply = fresh()
     events = [*reply.open(), *reply.write("<|tool_call|>[{]<|/tool_call|>")]
