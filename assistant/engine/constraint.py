@@ -15,7 +15,7 @@ from assistant.engine.vocabulary import Allowed, Inside, Vocabulary
 from assistant.errors import RequestRefused, SchemaRefused
 from assistant.schema import grammar
 from assistant.schema.calls import calls_grammar
-from assistant.schema.grammar import Node, Thread
+from assistant.schema.grammar import Thread
 from assistant.schema.value import value_grammar
 from assistant.wire import link
 
@@ -32,16 +32,23 @@ def check(constraint: link.Constraint | None) -> None:
     if not constraint.schema and (not constraint.functions or constraint.max_calls < 1):
         raise RequestRefused("invalid_constraint", "a call needs a function")
     try:
-        _grammar_of(constraint)
+        _calls(constraint)
+        _value(constraint)
     except SchemaRefused as error:
         raise RequestRefused("invalid_constraint", str(error)) from None
 
 
-def _grammar_of(constraint: link.Constraint) -> Node:
-    if constraint.schema:
-        return value_grammar(constraint.schema)
+def _calls(constraint: link.Constraint) -> tuple[Thread, ...]:
+    """Return where a list of calls begins; nowhere without functions."""
+    if not constraint.functions:
+        return ()
     functions = tuple((f.name, f.parameters) for f in constraint.functions)
-    return calls_grammar(functions, constraint.max_calls)
+    return grammar.start(calls_grammar(functions, constraint.max_calls))
+
+
+def _value(constraint: link.Constraint) -> tuple[Thread, ...]:
+    """Return where the JSON value begins that a reply without a call is; or nowhere."""
+    return grammar.start(value_grammar(constraint.schema)) if constraint.schema else ()
 
 
 class Guide:
@@ -49,6 +56,7 @@ class Guide:
     Where one reply stands: before a call, in it, or behind it.
 
     One that is a JSON value is in it from the first token on, and a stop token ends both.
+    One that may be either becomes what its first token says.
     """
 
     def __init__(
@@ -58,24 +66,33 @@ class Guide:
         self._vocabulary = vocabulary
         self._is_required = constraint.is_required
         self._left = num_tokens
-        self._start = grammar.start(_grammar_of(constraint))
+        self._calls = _calls(constraint)
+        self._value = _value(constraint)
         self._threads: tuple[Thread, ...] | None = None
-        """In the call, None before it; ``(END,)`` when only its end token is missing."""
+        """In the call or value, None before it; ``(END,)`` when only its end is missing."""
         self._is_over = False
         self._ends = [vocabulary.call_end]
         self._num_ends = 2  # behind the JSON: the end of the call, and the stop token
-        if constraint.schema:
-            self._threads = self._start
-            self._ends = sorted(vocabulary.stop_ids)
-            self._num_ends = 1
+        if not self._calls:
+            self._begin_value()
+
+    def _begin_value(self) -> None:
+        self._threads = self._value
+        self._ends = sorted(self._vocabulary.stop_ids)
+        self._num_ends = 1
 
     def receive(self, token: int) -> None:
         """Take note of the token that was chosen."""
         self._left -= 1
         if self._threads is None:
             if token == self._vocabulary.call:
-                self._threads = self._start
-        elif token in self._ends:
+                self._threads = self._calls
+                return
+            if not self._value:
+                return
+            self._begin_value()
+        assert self._threads is not None
+        if token in self._ends:
             self._is_over = True
         elif not self._is_over:
             self._threads = grammar.advance(self._threads, self._vocabulary.pieces[token])
@@ -87,25 +104,41 @@ class Guide:
         At least one may; where no budget is left to be complete in, the ones that lead
         there soonest.
         """
-        vocabulary = self._vocabulary
         if self._threads is None:
-            fewest = min(thread.left for thread in self._start)
-            if self._is_required:
-                return _only(row, [vocabulary.call])
-            if self._left - 1 < fewest + self._num_ends:
-                row = row.clone()
-                row[vocabulary.call] = -torch.inf
-            return row
+            return self._before(row)
         if self._is_over:
-            return _only(row, sorted(vocabulary.stop_ids))
-        open_threads = [thread for thread in self._threads if thread != grammar.END]
-        has_ended = len(open_threads) < len(self._threads)
-        if has_ended and (self._ends == [vocabulary.call_end] or not open_threads):
-            return _only(row, self._ends)
+            return _only(row, sorted(self._vocabulary.stop_ids))
+        return self._within(row, self._threads, self._ends, self._num_ends)
+
+    def _before(self, row: Tensor) -> Tensor:
+        """Mask what may come before a call: its beginning, and whatever else is free."""
+        call = self._vocabulary.call
+        if self._is_required:
+            return _only(row, [call])
+        fewest = min(thread.left for thread in self._calls)
+        may_call = self._left - 1 >= fewest + self._num_ends
+        if self._value:
+            masked = self._within(row, self._value, [], 1)
+        elif may_call:
+            return row
+        else:
+            masked = row.clone()
+        masked[call] = row[call] if may_call else -torch.inf
+        return masked
+
+    def _within(
+        self, row: Tensor, threads: tuple[Thread, ...], ends: list[int], num_ends: int
+    ) -> Tensor:
+        """Mask what may come within a grammar, ``num_ends`` tokens behind it."""
+        vocabulary = self._vocabulary
+        open_threads = [thread for thread in threads if thread != grammar.END]
+        has_ended = len(open_threads) < len(threads)
+        if has_ended and (ends == [vocabulary.call_end] or not open_threads):
+            return _only(row, ends)
         parts = [vocabulary.allowed(thread) for thread in open_threads]
-        limit = self._left - 1 - self._num_ends
+        limit = self._left - 1 - num_ends
         if has_ended:  # a number that may go on, say
-            masked = _only(row, self._ends)
+            masked = _only(row, ends)
         else:
             limit = max(limit, min(map(_soonest, parts)))
             masked = torch.full_like(row, -torch.inf)

@@ -259,6 +259,7 @@ class TransformersBackend:
             self.prefill(adapter, 0, 0, [Piece(text_chunk([0]), 0, 1)], wants_logits=True)
             self.encode(Clip(np.zeros(16_000, dtype=np.float32)), adapter)
         self.encode(Picture(np.zeros((448, 448, 3), dtype=np.uint8), 1), "vision")
+        self.vocabulary.prepare()
         self.check_device()
 
     def check_device(self) -> None:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -26,6 +28,12 @@ MAX_KEPT = 256
 each with the real vocabulary; nearly all others allow a handful of tokens."""
 
 _QUOTE = ord('"')
+_SYNTAX = re.compile(rb"[\x00-\x1f\"\\]")
+"""Where a string may end, escape something, or be none."""
+_IS_MORE = np.ones(256, dtype=bool)
+_IS_MORE[0x20:0x80] = False
+_IS_MORE[[_QUOTE, ord("\\")]] = True
+"""Bytes that are not one character of a string."""
 _CHARACTERS = re.compile(
     rb"(?:[ !#-\[\]-\x7f]|\\[\"\\/bfnrt]|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]"
     rb"|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]"
@@ -205,10 +213,17 @@ class Vocabulary:
     @cached_property
     def _in_strings(self) -> "_InStrings":
         """Tell tokens apart by what they are inside a string: one look at each."""
-        counts = [0] * len(self.pieces)
+        counts, others = _count_plain(self.pieces)
         closing: dict[bytes, dict[int, list[int]]] = {}
         unfinished: list[tuple[int, int, int]] = []
-        for token, piece in enumerate(self.pieces):
+        for token in others:
+            piece = self.pieces[token]
+            if not _SYNTAX.search(piece):
+                try:
+                    counts[token] = len(piece.decode())
+                    continue
+                except UnicodeDecodeError:
+                    pass  # cut within a character
             match = _CHARACTERS.match(piece)
             assert match is not None, "it matches nothing at least"
             end = match.end()
@@ -219,7 +234,7 @@ class Vocabulary:
                 by_count.setdefault(_count(piece[:end]), []).append(token)
             elif missing := _missing(piece[end : end + 4]):
                 unfinished.append((token, _count(piece[:end]) + 1, missing))
-        return _InStrings(torch.tensor(counts), closing, _columns(unfinished))
+        return _InStrings(torch.from_numpy(counts), closing, _columns(unfinished))
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +242,17 @@ class _InStrings:
     num_characters: Tensor
     closing: dict[bytes, dict[int, list[int]]]
     unfinished: Tensor
+
+
+def _count_plain(pieces: Sequence[bytes]) -> tuple[npt.NDArray[np.int64], list[int]]:
+    """Return the characters of tokens in plain ASCII, ``[V]``, and which are not plain."""
+    lengths = np.fromiter(map(len, pieces), np.int64, len(pieces))
+    ends = np.cumsum(lengths)
+    # sums[n] is how many of the first n bytes of all pieces are more than themselves.
+    is_more = _IS_MORE[np.frombuffer(b"".join(pieces), np.uint8)]
+    sums = np.concatenate([[0], np.cumsum(is_more)])
+    is_other = sums[ends] != sums[ends - lengths]
+    return np.where(is_other, 0, lengths), np.flatnonzero(is_other).tolist()
 
 
 def _missing(data: bytes) -> int:

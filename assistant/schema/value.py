@@ -7,6 +7,8 @@ from assistant.errors import SchemaRefused
 from assistant.schema.compiler import grammar
 from assistant.schema.grammar import Node
 
+ANY_OBJECT = '{"type": "object"}'
+
 
 @lru_cache(256)
 def value_grammar(schema: str) -> Node:

@@ -171,11 +171,9 @@ def _constraint(
         if wanted is not None:
             raise unsupported("response_format", f"the task '{task.kind}' answers in text")
         return None
-    if wanted is not None and declared.offered:
-        raise unsupported(
-            "response_format", "a reply that may call tools has no other form"
-        )
-    return wanted or declared.constraint()
+    if wanted is None or not declared.offered:
+        return wanted or declared.constraint()
+    return declared.constraint_beside(wanted.schema)
 
 
 def _stops(given: str | list[str] | None) -> tuple[str, ...]:

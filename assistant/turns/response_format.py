@@ -8,11 +8,10 @@ what the JSON is to say, the messages have to.
 import json
 
 from assistant.errors import SchemaRefused
-from assistant.schema.value import value_grammar
+from assistant.schema.value import ANY_OBJECT, value_grammar
 from assistant.wire import link, refusals
 from assistant.wire.chat import ResponseFormat
 
-ANY_OBJECT = '{"type": "object"}'
 MAX_SCHEMA_CHARS = 64 * 1024
 
 

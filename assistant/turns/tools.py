@@ -15,6 +15,7 @@ from msgspec import UNSET, UnsetType
 
 from assistant.errors import SchemaRefused
 from assistant.schema.calls import calls_grammar
+from assistant.schema.value import ANY_OBJECT
 from assistant.wire import link, refusals
 
 MAX_FUNCTIONS = 128
@@ -99,6 +100,29 @@ class Tools:
             functions=[function.to_link() for function in chosen],
             is_required=is_required,
             max_calls=MAX_CALLS if self.is_parallel and not is_required else 1,
+        )
+
+    def constraint_beside(self, schema: str) -> link.Constraint | None:
+        """
+        Return how a reply must be drawn that is a call or a JSON value of a schema.
+
+        One that must be a call has no other form. A schema of a function that cannot be
+        kept is loosened to any object: what is called freely might be no JSON at all.
+        """
+        if self._must_call():
+            return self.constraint()
+        offered = (function.to_link() for function in self.offered)
+        held = [
+            wanted
+            if _refusal(function) is None
+            else link.Function(function.name, ANY_OBJECT)
+            for function, wanted in zip(self.offered, offered, strict=True)
+        ]
+        return link.Constraint(
+            functions=held,
+            is_required=False,
+            max_calls=MAX_CALLS if self.is_parallel else 1,
+            schema=schema,
         )
 
     def _must_call(self) -> tuple[Function, ...]:

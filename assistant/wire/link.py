@@ -110,7 +110,8 @@ class Constraint(Message, kw_only=True):
     """
     The grammar of the calls in a reply: ``<|tool_call|>[{"name": …, "arguments": …}, …]``.
 
-    Or, with a ``schema``, of a reply that is one JSON value and nothing else.
+    Or, with a ``schema``, of a reply that is one JSON value and nothing else; with
+    functions too, its first token decides which of the two it is.
 
     Every call is of one of these functions, with arguments that are valid JSON for its
     schema, and the reply ends behind them. A reply that must not be a call is free until
@@ -119,10 +120,10 @@ class Constraint(Message, kw_only=True):
 
     functions: list[Function]
     is_required: bool
-    """The reply is a call from its first token on."""
+    """The reply is a call, or the value, from its first token on."""
     max_calls: int = 1
     schema: str = ""
-    """JSON schema of the whole reply, as JSON; then there are no functions."""
+    """JSON schema of the whole reply, as JSON."""
 
 
 class Sampling(Message, kw_only=True):

@@ -164,6 +164,37 @@ def test_random_logits_write_one_valid_value_and_a_stop_token_behind_it() -> Non
         jsonschema.validate(json.loads(text), SCHEMA)
 
 
+def test_a_reply_that_may_be_either_is_a_whole_call_or_a_whole_value() -> None:
+    jsonschema = importlib.import_module("jsonschema")
+    either = Constraint(
+        functions=[HALT], is_required=False, schema=json.dumps({"type": "object"})
+    )
+    kinds = set()
+    for seed in range(40):
+        tokens, has_stopped = reply(either, 300, seed)
+        assert has_stopped, f"seed {seed} did not come to an end"
+        if tokens[0] == VOCABULARY.call:
+            assert calls_of(tokens) == [{"name": "halt", "arguments": {}}]
+            kinds.add("call")
+        else:
+            text = b"".join(VOCABULARY.pieces[token] for token in tokens)
+            jsonschema.validate(json.loads(text), {"type": "object"})
+            kinds.add("value")
+    assert kinds == {"call", "value"}
+
+
+def test_a_reply_that_may_be_either_calls_only_where_a_call_still_fits() -> None:
+    either = Constraint(functions=[HALT], is_required=False, schema='{"type": "null"}')
+    row = torch.zeros(len(VOCABULARY.pieces))
+    fewest = len(b'[{"name": "halt", "arguments": {}}]') + 3
+    for budget in (fewest - 1, fewest):
+        allowed = torch.isfinite(Guide(VOCABULARY, either, budget).mask(row))
+        found = set(allowed.nonzero().flatten().tolist())
+        begun = {VOCABULARY.pieces[token] for token in found - {VOCABULARY.call}}
+        assert begun == {b"n", b"null"}
+        assert (VOCABULARY.call in found) is (budget == fewest)
+
+
 def test_a_number_may_end_or_go_on_where_it_could_do_both() -> None:
     guide = Guide(VOCABULARY, value({"type": "integer", "maximum": 500}), 100)
     row = torch.zeros(len(VOCABULARY.pieces))

@@ -1,10 +1,20 @@
+import re
+from random import Random
+
 import pytest
 import torch
 
 from assistant.engine import vocabulary as module
 from assistant.engine.vocabulary import Vocabulary
 from assistant.schema import grammar
-from assistant.schema.grammar import Node, Sequence, StringBody, Text, Thread
+from assistant.schema.grammar import (
+    Node,
+    Sequence,
+    StringBody,
+    Text,
+    Thread,
+    string_state,
+)
 
 PIECES = [
     *(bytes([byte]) for byte in range(256)),
@@ -87,3 +97,24 @@ def test_preparing_changes_nothing() -> None:
     warm.prepare()
     assert listed(cold, at(SHORT, b'"')) == listed(warm, at(SHORT, b'"'))
     assert torch.equal(cold.num_characters, warm.num_characters)
+
+
+def test_tokens_are_counted_as_the_grammar_counts_them() -> None:
+    random = Random(0)
+    alphabet = ["a", " ", '"', "\\", "\n", "\x7f", "é", "中", "😀"]
+    made = ["".join(random.choices(alphabet, k=random.randint(0, 5))) for _ in range(400)]
+    pieces = [piece.encode()[random.randint(0, 2) :][:7] for piece in made]
+    words = Vocabulary([*pieces, b"", b""], call=400, call_end=401, stop_ids=frozenset())
+    body = StringBody(least=1)
+    for token, piece in enumerate(pieces):
+        threads = grammar.advance((Thread(body, body.start, None),), piece)
+        stays = any(
+            thread.terminal is body and string_state(thread.local) == (1, ())
+            for thread in threads
+        )
+        assert int(words.num_characters[token]) == (num_characters(piece) if stays else 0)
+
+
+def num_characters(piece: bytes) -> int:
+    """Count one by one; an escape is one."""
+    return len(re.sub(r"\\.", "x", piece.decode()))

@@ -216,18 +216,26 @@ def test_what_is_not_there_is_refused_and_not_ignored(keys: dict[str, Any]) -> N
     assert refusal(**keys) == ("unsupported_parameter", param)
 
 
-def test_a_reply_of_a_wanted_form_is_drawn_under_it_and_calls_nothing() -> None:
+def test_a_reply_of_a_wanted_form_is_drawn_under_it() -> None:
     form = {"type": "json_object"}
     constraint = read(response_format=form).sampling.constraint
     assert constraint is not None
     assert json.loads(constraint.schema) == {"type": "object"}
     declared = {"type": "function", "function": {"name": "look"}}
-    assert refusal(response_format=form, tools=[declared]) == (
-        "unsupported_parameter",
-        "response_format",
-    )
     silent = read(response_format=form, tools=[declared], tool_choice="none")
     assert silent.sampling.constraint == constraint
+
+
+def test_a_reply_with_tools_and_a_form_is_a_call_or_has_the_form() -> None:
+    form = {"type": "json_object"}
+    look = {"type": "function", "function": {"name": "look"}}
+    either = read(response_format=form, tools=[look]).sampling.constraint
+    assert either is not None
+    assert (either.functions, either.is_required) == ([link.Function("look", "")], False)
+    assert json.loads(either.schema) == {"type": "object"}
+    called = read(response_format=form, tools=[look], tool_choice="required")
+    assert called.sampling.constraint is not None
+    assert not called.sampling.constraint.schema
 
 
 def test_asking_for_nothing_special_is_accepted() -> None:

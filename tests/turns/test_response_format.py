@@ -4,7 +4,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from assistant.turns.response_format import ANY_OBJECT, constraint
+from assistant.schema.value import ANY_OBJECT
+from assistant.turns.response_format import constraint
 from assistant.wire import link
 from assistant.wire.chat import ResponseFormat
 from assistant.wire.refusals import EventRefused

@@ -84,6 +84,18 @@ def test_a_schema_without_a_grammar_is_free_until_it_is_to_be_forced() -> None:
     assert tools(FREE, STOP, choice=named).constraint() is not None
 
 
+def test_beside_a_form_a_call_is_held_to_its_schema_or_else_to_any_object() -> None:
+    held = tools(WEATHER, FREE).constraint_beside('{"type": "null"}')
+    assert held is not None
+    assert [json.loads(function.parameters) for function in held.functions] == [
+        CITY,
+        {"type": "object"},
+    ]
+    assert (held.schema, held.is_required) == ('{"type": "null"}', False)
+    forced = tools(WEATHER, choice="required")
+    assert forced.constraint_beside('{"type": "null"}') == forced.constraint()
+
+
 def test_required_without_functions_waits_for_them() -> None:
     assert tools(choice="required").constraint() is None
 
