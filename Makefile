@@ -12,7 +12,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check bench clean chromium
+.PHONY: help run test check bench clean chromium npm
 
 VENV ?= .venv
 TORCH_INDEX_URL ?=
@@ -31,7 +31,7 @@ help:
 run: $(VENV)/.run
 	@exec $(BIN)/assistant serve $(ARGS)
 
-test: $(VENV)/.dev chromium
+test: $(VENV)/.dev chromium npm
 	@selection='not gpu and not weights'; \
 	if command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; then \
 	    selection='not weights'; fi; \
@@ -115,3 +115,13 @@ chromium:
 	        apt-get install -y -qq --no-install-recommends chromium </dev/null >/dev/null || true; fi; \
 	if ! command -v chromium >/dev/null; then \
 	    echo 'Browser tests are skipped: no Chromium, and it could not be installed (apt-get install chromium)'; fi
+
+# The clients in JavaScript that tests/clients drives, in the versions of its lock file.
+NPM := tests/clients/node
+npm:
+	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
+	    echo 'Clients in JavaScript are skipped: node and npm are not installed'; \
+	elif [ ! $(NPM)/node_modules/.package-lock.json -nt $(NPM)/package-lock.json ]; then \
+	    echo 'Installing the clients in JavaScript: about 60 MB'; \
+	    npm ci --prefix $(NPM) --no-audit --no-fund --loglevel=error </dev/null >/dev/null \
+	        || echo 'Clients in JavaScript are skipped: their packages could not be installed'; fi

@@ -1,15 +1,16 @@
 """
 Every stock client through every flow: ``python -m tests.clients.matrix [--model MODEL]``.
 
-Prints a table for the README and, as the last line, JSON. The clients in JavaScript need
-node and their packages: ``npm install --prefix tests/clients/node``; without them their
-rows say so. Status 1 when a client did not get through a flow.
+Prints a table and, as the last line, JSON; ``--write`` puts the table into the README. The
+clients in JavaScript need node and their packages: ``npm install --prefix
+tests/clients/node``; without them their rows say so. Status 1 when a client did not get
+through a flow.
 """
 
 import argparse
 import asyncio
 import json
-import shutil
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,15 +19,16 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from tests.clients import peers
-from tests.clients.flows import FLOWS, JPEG, Peer
-from tests.service.harness import recording, running
+from tests.clients import npm, peers
+from tests.clients.flows import FLOWS, Flow, Peer, flows, follow
+from tests.clients.npm import NODE
+from tests.service.harness import running
 from tests.wire.validators import validate_server_event
 
-NODE = Path(__file__).parent / "node"
 NODE_LIMIT_S = 120
+README = Path(__file__).parents[2] / "README.md"
+BEGIN, END = "<!-- matrix: begin -->\n", "<!-- matrix: end -->\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Client:
     """A stock client; one in Python connects, one in JavaScript is a script."""
 
     package: str
-    connect: Callable[[str, str], AbstractAsyncContextManager[Peer]] | None = None
+    connect: Callable[[str, Flow], AbstractAsyncContextManager[Peer]] | None = None
     script: str = ""
     needs_tls: bool = False
 
@@ -45,13 +47,7 @@ class Client:
 
     def missing(self) -> str:
         """Return why it cannot be driven on this machine; empty when it can."""
-        if not self.script:
-            return ""
-        if shutil.which("node") is None:
-            return "node is not installed"
-        if not (NODE / "node_modules" / self.package).is_dir():
-            return "its packages are not: npm install --prefix tests/clients/node"
-        return ""
+        return npm.missing(self.package) if self.script else ""
 
     def version(self) -> str:
         if not self.script:
@@ -59,32 +55,34 @@ class Client:
         file = NODE / "node_modules" / self.package / "package.json"
         return str(json.loads(file.read_text())["version"])
 
-    def go_through(self, flow: str, url: str) -> None:
+    def go_through(self, flow: Flow, url: str) -> None:
         """Raise AssertionError, or what the client raises, if it does not get through."""
         if self.script:
             self._run(flow, url)
         else:
             asyncio.run(self._talk(flow, url))
 
-    async def _talk(self, flow: str, url: str) -> None:
+    async def _talk(self, flow: Flow, url: str) -> None:
         assert self.connect is not None
         async with self.connect(url, flow) as peer:
-            await FLOWS[flow](peer)
+            await follow(flow, peer)
 
-    def _run(self, flow: str, url: str) -> None:
-        with tempfile.NamedTemporaryFile(suffix=".pcm") as sound:
-            lead_s = 0.0 if flow == "barge-in" else 0.5
-            sound.write(recording("google_today.wav", lead_s=lead_s))
-            sound.flush()
-            command = ["node", str(NODE / self.script), url, flow, sound.name, str(JPEG)]
+    def _run(self, flow: Flow, url: str) -> None:
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            file.write(flow.to_json())
+            file.flush()
             ended = subprocess.run(
-                command, capture_output=True, text=True, timeout=NODE_LIMIT_S, check=False
+                ["node", str(NODE / self.script), url, file.name],
+                capture_output=True,
+                text=True,
+                timeout=NODE_LIMIT_S,
+                check=False,
             )
         assert ended.returncode == 0, ended.stderr[-2000:]
-        events = ended.stdout.splitlines()
-        assert events, "it received nothing"
-        for event in events:
-            validate_server_event(event)
+        lines = ended.stdout.splitlines()
+        for line in lines:
+            validate_server_event(line)
+        flow.check([json.loads(line) for line in lines])
 
 
 CLIENTS = (
@@ -98,6 +96,7 @@ CLIENTS = (
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.clients.matrix")
     parser.add_argument("--model", default="demo")
+    parser.add_argument("--write", action="store_true", help="put it into the README")
     options = parser.parse_args(argv)
     with (
         running("--model", options.model) as plain,
@@ -108,6 +107,8 @@ def main(argv: list[str] | None = None) -> int:
             for client in CLIENTS
         }
     print(markdown(table))
+    if options.write:
+        README.write_text(with_matrix(README.read_text(), markdown(table)))
     document = {client.name: found for client, found in table.items()}
     print(json.dumps({"model": options.model, "clients": document}))
     return 1 if any(found for row in table.values() for found in row.values()) else 0
@@ -118,17 +119,17 @@ def results(client: Client, url: str) -> dict[str, str]:
     if client.missing():
         return {}
     found = {}
-    for flow in FLOWS:
+    for name, flow in flows().items():
         try:
             client.go_through(flow, url)
-            found[flow] = ""
+            found[name] = ""
         except Exception as error:  # of any kind: the client's, the flow's, ours
-            found[flow] = f"{type(error).__name__}: {error}"[:500]
-            print(f"{client.name}, {flow}: {found[flow]}", file=sys.stderr)
+            found[name] = f"{type(error).__name__}: {error}"[:500]
+            print(f"{client.name}, {name}: {found[name]}", file=sys.stderr)
     return found
 
 
-def markdown(table: dict[Client, dict[str, Any]]) -> str:
+def markdown(table: dict[Client, dict[str, str]]) -> str:
     """Return one row for each client."""
     lines = [
         f"| client | version | {' | '.join(FLOWS)} |",
@@ -141,6 +142,13 @@ def markdown(table: dict[Client, dict[str, Any]]) -> str:
         else:
             lines.append(f"| {client.name} | not here: {client.missing()} |")
     return "\n".join(lines)
+
+
+def with_matrix(text: str, table: str) -> str:
+    """Return the README with another table between its marks."""
+    block = re.compile(f"(?<={re.escape(BEGIN)}).*?(?={re.escape(END)})", re.DOTALL)
+    assert len(block.findall(text)) == 1, f"not once in it: {BEGIN}{END}"
+    return block.sub(lambda found: f"\n{table}\n\n", text)
 
 
 if __name__ == "__main__":

@@ -1,65 +1,46 @@
-// The stock agents SDK over a WebSocket: node agents.mjs URL FLOW SOUND JPEG
+// The stock agents SDK over a WebSocket: node agents.mjs URL FLOW.json
 import { readFileSync } from 'node:fs';
 import { RealtimeAgent, RealtimeSession, tool } from '@openai/agents-realtime';
-import { FLOWS, Heard, WEATHER, packets } from './flows.mjs';
+import { Heard, follow, packets } from './flows.mjs';
+import { why } from './accepts.mjs';
 
-// Not exported: what the client itself judges each event with.
-const parser = './node_modules/@openai/agents-realtime/dist/openaiRealtimeEvents.mjs';
-const { parseRealtimeEvent } = await import(new URL(parser, import.meta.url));
-
-const [url, flow, sound, jpeg] = process.argv.slice(2);
-const hasTools = flow === 'tool round trip';
-const getWeather = tool({
-  ...WEATHER,
-  execute: async () => {
-    // Only one call is demanded: what follows is an answer in words.
-    session.transport.sendEvent({
-      type: 'session.update',
-      session: { type: 'realtime', tool_choice: 'none' },
-    });
-    return 'sunny';
-  },
-});
-const agent = new RealtimeAgent({
-  name: 'Assistant',
-  instructions: 'Answer briefly.',
-  tools: hasTools ? [getWeather] : [],
-});
-const session = new RealtimeSession(agent, {
-  transport: 'websocket',
-  model: 'phi',
-  config: hasTools ? { toolChoice: 'required' } : {},
-});
+const [url, file] = process.argv.slice(2);
+const flow = JSON.parse(readFileSync(file));
+const tools = flow.tools.map(({ name, description, parameters }) =>
+  tool({ name, description, parameters, strict: false, execute: async () => flow.result }),
+);
+const agent = new RealtimeAgent({ name: 'Assistant', tools });
+const session = new RealtimeSession(agent, { transport: 'websocket', model: 'phi' });
 const heard = new Heard();
 session.transport.on('*', (event) => {
   heard.receive(event);
-  // Its schema has no pictures in items, which no server can change.
-  const isPicture = JSON.stringify(event.item ?? '').includes('input_image');
-  if (!isPicture && parseRealtimeEvent({ data: JSON.stringify(event) }).isGeneric) {
-    throw new Error(`rejected by the client: ${JSON.stringify(event).slice(0, 500)}`);
-  }
+  const reason = why(event);
+  if (reason) throw new Error(reason);
 });
 session.on('error', () => {}); // each is an event too, which was received as one
 
 const peer = {
-  events: heard.events,
   wait: (type) => heard.wait(type),
-  send: (event) => session.transport.sendEvent(event),
+  send: (event) => session.transport.sendEvent(heard.filledIn(event)),
   say: (text) => session.sendMessage(text),
-  show: (url) => session.addImage(url),
+  show: (image, text) =>
+    session.sendMessage({
+      type: 'message',
+      role: 'user',
+      content: [{ type: 'input_image', image }, { type: 'input_text', text }],
+    }),
   speak(sound) {
     for (const packet of packets(sound)) {
       session.sendAudio(new Uint8Array(packet).buffer);
     }
   },
-  offerTools() {},
-  answerCall() {},
+  answer_call() {}, // it does so without being told
 };
 
 await session.connect({
   apiKey: 'unused',
   url: `${url.replace('http', 'ws')}/v1/realtime?model=phi`,
 });
-await FLOWS[flow](peer, { sound: readFileSync(sound), jpeg: readFileSync(jpeg) });
+await follow(flow, peer);
 session.close();
 process.exit(0);
