@@ -25,6 +25,7 @@ import soxr
 from websockets.sync.client import ClientConnection, connect
 
 from assistant.media.recordings import read_audio
+from tests.wire import emitted
 
 DATA = Path(__file__).parents[1] / "data"
 START_TIMEOUT_S = 60.0
@@ -155,6 +156,7 @@ class Client:
 
         self.socket.close()
         for text in self.texts:
+            emitted.note(text)
             validate_server_event(text)
 
     def send(self, type: str, **fields: Any) -> None:

@@ -14,6 +14,7 @@ from assistant.turns.pairing import FrameMeta
 from assistant.turns.session import Session
 from assistant.turns.settings import InputFormat
 from assistant.wire import client_events as client, items, link, server_events as wire
+from tests.wire import emitted
 
 WINDOW = 512
 WINDOW_S = WINDOW / 16_000
@@ -172,7 +173,11 @@ class Bench:
     # --- outputs ------------------------------------------------------------------------
 
     def take(self) -> None:
-        self.actions += self.session.actions()
+        actions = self.session.actions()
+        self.actions += actions
+        for action in actions:
+            if isinstance(action, Send):
+                emitted.note_unnumbered(action.event)
 
     def forget(self) -> None:
         self.actions.clear()

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 
 from assistant.media.recordings import read_audio
 from tests.gateway.asgi import Exchange
+from tests.wire import emitted
 
 PATH = "/v1/realtime/calls"
 RECORDING = (
@@ -139,6 +140,7 @@ class Caller:
         await self.peer.close()
 
     def _receive(self, message: str) -> None:
+        emitted.note(message)
         self.events.append(json.loads(message))
         task = asyncio.get_running_loop().create_task(self._notify())
         self._arriving.add(task)
