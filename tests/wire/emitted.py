@@ -19,6 +19,8 @@ CHOICES = {"type", "status", "role", "object", "reason", "code", "tool_choice"}
 """Keys of strings that clients tell apart; any other string is as good as the next."""
 
 _kept: dict[str, str] = {}
+_known: set[tuple[type, tuple[type, ...]]] = set()
+"""Kinds of events without parts of their own, as sessions make them."""
 _num_seen = 0
 _is_keeping = False
 
@@ -49,8 +51,17 @@ def note(text: str) -> None:
 
 def note_unnumbered(event: wire.ServerEvent) -> None:
     """Take an event of a session that nobody hears: the queue would give it its id."""
-    if _is_keeping:
-        wire.encode(structs.replace(event, event_id="event_1"))
+    global _num_seen
+    if not _is_keeping:
+        return
+    # Most events are deltas and the like, of which there are hundreds of thousands.
+    kinds = tuple(type(getattr(event, name)) for name in event.__struct_fields__)
+    if (type(event), kinds) in _known:
+        _num_seen += 1
+        return
+    if all(kind in (str, int, float, bool, type(None)) for kind in kinds):
+        _known.add((type(event), kinds))
+    wire.encode(structs.replace(event, event_id="event_1"))
 
 
 def of_every_shape() -> list[str]:
