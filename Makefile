@@ -56,7 +56,7 @@ bench: $(VENV)/.dev
 	    name=$$(basename "$$script" .py); echo "== $$name"; $(BIN)/python -m "tests.bench.$$name"; done
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(NPM)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find assistant tests -name __pycache__ -prune -exec rm -rf {} +
 
 # --- set-up: one stamp file per step, so that a repeated run does nothing ---------------

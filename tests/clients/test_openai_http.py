@@ -180,6 +180,30 @@ def test_a_demanded_call_keeps_to_its_schema_and_its_result_is_read(
     assert after.choices[0].finish_reason == "length"
 
 
+def test_with_tools_and_a_form_the_answer_is_a_call_or_has_the_form(
+    client: OpenAI,
+) -> None:
+    form: Any = {
+        "type": "json_schema",
+        "json_schema": {"name": "cup", "schema": {"enum": ["red", "blue", 7, None]}},
+    }
+    for seed in range(6):
+        (choice,) = client.chat.completions.create(
+            model="talkative",
+            messages=HELLO,
+            tools=[LIGHT],
+            response_format=form,
+            temperature=2.0,
+            seed=seed,
+        ).choices
+        if choice.finish_reason == "tool_calls":
+            assert not choice.message.content
+            assert choice.message.tool_calls
+        else:
+            assert choice.finish_reason == "stop"
+            assert json.loads(choice.message.content or "") in ("red", "blue", 7, None)
+
+
 # --- models and client secrets -----------------------------------------------------------
 
 
