@@ -250,7 +250,8 @@ def _count_plain(pieces: Sequence[bytes]) -> tuple[npt.NDArray[np.int64], list[i
     ends = np.cumsum(lengths)
     # sums[n] is how many of the first n bytes of all pieces are more than themselves.
     is_more = _IS_MORE[np.frombuffer(b"".join(pieces), np.uint8)]
-    sums = np.concatenate([[0], np.cumsum(is_more)])
+    sums = np.zeros(len(is_more) + 1, np.int64)
+    np.cumsum(is_more, out=sums[1:])
     is_other = sums[ends] != sums[ends - lengths]
     return np.where(is_other, 0, lengths), np.flatnonzero(is_other).tolist()
 

@@ -64,9 +64,11 @@ def synthesised(num_texts: int) -> Iterator[Speech]:
     speakers, absent = voices.installed([v for v in voices.VOICES if v.is_held_out])
     if absent:
         print(f"absent: {', '.join(absent)}")
+    if not speakers:
+        return
     texts = np.random.default_rng(0).permutation(list(world.ASKS))[:num_texts]
     with tempfile.TemporaryDirectory() as folder:
-        for number, text in enumerate(texts if speakers else ()):
+        for number, text in enumerate(texts):
             speaker = speakers[number % len(speakers)]
             samples = voices.say(speaker, str(text), 0, Path(folder) / "out.wav")
             if samples is not None:
