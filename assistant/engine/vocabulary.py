@@ -218,12 +218,9 @@ class Vocabulary:
         unfinished: list[tuple[int, int, int]] = []
         for token in others:
             piece = self.pieces[token]
-            if not _SYNTAX.search(piece):
-                try:
-                    counts[token] = len(piece.decode())
-                    continue
-                except UnicodeDecodeError:
-                    pass  # cut within a character
+            if not _SYNTAX.search(piece) and (count := _count_whole(piece)):
+                counts[token] = count
+                continue
             match = _CHARACTERS.match(piece)
             assert match is not None, "it matches nothing at least"
             end = match.end()
@@ -299,6 +296,14 @@ def _shared(one: bytes, other: bytes) -> int:
         if a != b:
             return at
     return min(len(one), len(other))
+
+
+def _count_whole(piece: bytes) -> int:
+    """Return the characters of a piece of text; 0 where one of them is cut."""
+    try:
+        return len(piece.decode())
+    except UnicodeDecodeError:
+        return 0
 
 
 def _count(piece: bytes) -> int:
