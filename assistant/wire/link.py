@@ -111,11 +111,9 @@ class Constraint(Message, kw_only=True):
     The grammar of the calls in a reply: ``<|tool_call|>[{"name": …, "arguments": …}, …]``.
 
     Or, with a ``schema``, of a reply that is one JSON value and nothing else; with
-    functions too, its first token decides which of the two it is.
-
-    Every call is of one of these functions, with arguments that are valid JSON for its
-    schema, and the reply ends behind them. A reply that must not be a call is free until
-    it begins one.
+    functions too, its first token decides which of the two it is. Every call is of one of
+    these functions, with arguments that are valid JSON for its schema, and the reply ends
+    behind them. A reply that must not be a call is free until it begins one.
     """
 
     functions: list[Function]
