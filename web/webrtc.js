@@ -16,8 +16,8 @@ const CUT_OFF_MS = 1500;
  * The server sends something several times a second, if only silence. Browsers wait longer
  * before they say that nothing comes, and a phone has changed its network by then.
  */
-const LISTEN_EVERY_MS = 1000;
-const SILENCES = 3;
+const LISTEN_EVERY_MS = 400;
+const SILENCES = 4;
 
 /** @typedef {{lossPercent: number, jitterMs: number, roundTripMs: number}} Network */
 
@@ -40,7 +40,10 @@ export class RealtimePeer extends EventTarget {
   #camera;
   /** When the session's clock stood at zero, by performance.now(). */
   #zeroMs = 0;
+  #isThere = false;
   #isLost = false;
+  /** Ends a request that would only come through when another one has. */
+  #calling = new AbortController();
   #cutOffTimer = 0;
   #listenTimer = 0;
   #heardBytes = -1;
@@ -99,12 +102,14 @@ export class RealtimePeer extends EventTarget {
     url.search = new URLSearchParams(query).toString();
     const headers = { ...this.#headers, "Content-Type": "application/sdp" };
     const body = this.#peer.localDescription?.sdp ?? sdp;
-    const response = await fetch(url, { method: "POST", body, headers });
+    const { signal } = this.#calling;
+    const response = await fetch(url, { method: "POST", body, headers, signal });
     if (response.status !== 201) throw new CallRefused(response.status);
     this.callId = (response.headers.get("Location") ?? "").split("/").at(-1) ?? "";
     this.#zeroMs = performance.now() - sessionMs(response.headers.get("Server-Timing"));
     await this.#peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
     await isOpen;
+    this.#isThere = true;
     this.#listenTimer = setInterval(() => this.#listen(), LISTEN_EVERY_MS);
   }
 
@@ -179,7 +184,7 @@ export class RealtimePeer extends EventTarget {
   }
 
   #lose() {
-    if (this.#isLost) return;
+    if (this.#isLost || !this.#isThere) return;
     this.#stop();
     this.dispatchEvent(new Event("lost"));
   }
@@ -192,6 +197,7 @@ export class RealtimePeer extends EventTarget {
 
   close() {
     this.#stop();
+    this.#calling.abort();
     this.#channel.close();
     this.#peer.close();
   }

@@ -6,8 +6,8 @@ What becomes of speech on its way through bad networks, in simulation.
 A recorded sentence, over and over, goes as Opus with FEC through the profiles of
 ``tests/impairment.py`` to the receiver of a call. Half of the rows ask for lost packets
 again (NACK), through the same network. "True" are packets that came in time, "FEC" those
-taken from the packet behind; "concealed" are guesses, most of them in pauses, for which Opus
-writes no FEC; "held" is how long sound was held back.
+taken from the packet behind; "concealed" are guesses, most of them in pauses, for which
+Opus writes no FEC; "held" is how long sound was held back.
 
 Prints a table; the last line is JSON. No real time passes.
 """

@@ -160,6 +160,25 @@ test("a lost connection is made anew into the same session", async () => {
   line.close();
 });
 
+test("a try to come back that fails in a network not there yet is followed by another", async () => {
+  line.open();
+  await settled();
+  const answering = globalThis.fetch;
+  globalThis.fetch = async () => {
+    throw new TypeError("the network has changed");
+  };
+  FakePeer.made[0].become("failed");
+  await settled();
+  globalThis.fetch = answering;
+  assert.equal(line.isOpen, false);
+  FakePeer.made[1].become("failed"); // it was never there: nothing is lost with it
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.equal(line.isOpen, true);
+  assert.equal(FakePeer.made.length, 3);
+  assert.deepEqual(FakeWebSocket.opened, []);
+  line.close();
+});
+
 test("where it cannot be made anew a WebSocket takes the session over", async () => {
   line.open();
   await settled();
