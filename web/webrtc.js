@@ -19,6 +19,9 @@ const CUT_OFF_MS = 1500;
 const LISTEN_EVERY_MS = 400;
 const SILENCES = 4;
 
+/** Longer than the server waits for the sound that a turn ends with. */
+const TAIL_MS = 150;
+
 /** @typedef {{lossPercent: number, jitterMs: number, roundTripMs: number}} Network */
 
 /** The server does not take the call; `status` is that of its answer. */
@@ -46,6 +49,7 @@ export class RealtimePeer extends EventTarget {
   #calling = new AbortController();
   #cutOffTimer = 0;
   #listenTimer = 0;
+  #tailTimer = 0;
   #heardBytes = -1;
   #numSilences = 0;
 
@@ -137,13 +141,16 @@ export class RealtimePeer extends EventTarget {
   }
 
   /**
-   * Send a device's track, or nothing.
+   * Send a device's track, or nothing. A microphone is heard for a moment after it is taken
+   * away: what was said last is still in the browser's hands, and a turn may end with it.
    * @param {"microphone" | "camera"} device
    * @param {MediaStreamTrack | null} track
    */
   async carry(device, track) {
-    const sender = device === "camera" ? this.#camera : this.#microphone;
-    await sender.replaceTrack(track);
+    if (device === "camera") return this.#camera.replaceTrack(track);
+    clearTimeout(this.#tailTimer);
+    if (track !== null) return this.#microphone.replaceTrack(track);
+    this.#tailTimer = setTimeout(() => this.#microphone.replaceTrack(null), TAIL_MS);
   }
 
   /**
@@ -193,6 +200,7 @@ export class RealtimePeer extends EventTarget {
     this.#isLost = true;
     clearTimeout(this.#cutOffTimer);
     clearInterval(this.#listenTimer);
+    clearTimeout(this.#tailTimer);
   }
 
   close() {

@@ -132,6 +132,20 @@ test("a call goes by WebRTC where it can, and its tracks with it", async () => {
   line.close();
 });
 
+test("a microphone is heard for a moment after it is taken away, unless it comes back", async () => {
+  line.carry("microphone", "the microphone");
+  line.open();
+  await settled();
+  const [microphone] = FakePeer.made[0].senders;
+  line.carry("microphone", null);
+  line.carry("microphone", "the microphone");
+  line.carry("microphone", null);
+  assert.equal(microphone.track, "the microphone");
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.equal(microphone.track, null);
+  line.close();
+});
+
 test("a server that takes no call is reached by WebSocket, with a word about it", async () => {
   status = 503;
   line.open();

@@ -4,7 +4,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from av import AudioFrame
 
 from assistant.config import RtcConfig
 from assistant.wire import link
@@ -60,6 +62,48 @@ def test_a_spoken_question_becomes_a_turn_and_is_answered(tmp_path: Path) -> Non
             at.engine.answer(await at.generate(), "yes")
             done = await caller.until("response.done")
             assert done["response"]["status"] == "completed"
+            await end(at, caller)
+
+    run(scenario())
+
+
+class Clap(Recording):
+    """A microphone that hears a clap, and says so before the clap is on its way."""
+
+    def __init__(self) -> None:
+        silence, clap = bytes(2 * 48_000), LOUD.to_bytes(2, "little", signed=True) * 960
+        super().__init__(silence + clap)
+        self.is_heard = asyncio.Event()
+
+    async def recv(self) -> AudioFrame:
+        frame = await super().recv()
+        if abs(frame.to_ndarray()).max() >= LOUD:
+            self.is_heard.set()
+        return frame
+
+
+LOUD = 20_000
+
+
+@pytest.mark.service
+def test_what_is_said_when_the_button_is_let_go_is_part_of_the_turn(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        clap = Clap()
+        async with place(tmp_path) as at, Caller(clap) as caller:
+            await caller.call(at.app)
+            by_hand = {"audio": {"input": {"turn_detection": None}}}
+            caller.send("session.update", session={"type": "realtime", **by_hand})
+            await clap.is_heard.wait()
+            caller.send("input_audio_buffer.commit")
+            caller.send("response.create")
+            await at.generate()
+            (clip,) = (
+                part
+                for order in at.engine.of(link.Append)
+                for part in order.parts
+                if isinstance(part, link.AudioPart)
+            )
+            assert np.abs(np.frombuffer(clip.samples, np.float32)).max() > 0.1
             await end(at, caller)
 
     run(scenario())
