@@ -146,6 +146,21 @@ def parse_offer(text: str) -> Offer:
     return offer
 
 
+def fragment_username(text: str) -> str:
+    """
+    Return whose candidates a fragment of an offer brings (RFC 8840).
+
+    Raises:
+        EventRefused: ``invalid_sdp``, in one line why.
+    """
+    if len(text) > MAX_SDP_BYTES:
+        raise _refused(f"{len(text)} characters, the bound is {MAX_SDP_BYTES}")
+    names = {name for block in _blocks(text) for name in _attributes(block, "ice-ufrag")}
+    if len(names) != 1 or not _UFRAG.fullmatch(name := names.pop()):
+        raise _refused("a=ice-ufrag is missing, misshapen or not one")
+    return name
+
+
 def _is_taken(codec: Codec) -> bool:
     if codec.clock_hz != 90_000:
         return False

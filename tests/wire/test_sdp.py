@@ -4,7 +4,7 @@ import re
 import pytest
 
 from assistant.wire.refusals import EventRefused
-from assistant.wire.sdp import MAX_SDP_BYTES, parse_offer
+from assistant.wire.sdp import MAX_SDP_BYTES, fragment_username, parse_offer
 from tests.wire.offers import CHROMIUM
 
 
@@ -118,3 +118,13 @@ def test_mutations_are_answered_or_refused_and_nothing_else() -> None:
             codes.append(refused.code)
     assert 100 < len(codes) < 2900
     assert set(codes) == {"invalid_sdp"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a=ice-ufrag:!", "a=ice-ufrag:abcd\r\na=ice-ufrag:efgh", "a=mid:0", "x" * 70_000],
+)
+def test_a_fragment_names_one_agent_or_is_refused(text: str) -> None:
+    with pytest.raises(EventRefused):
+        fragment_username(text)
+    assert fragment_username("a=ice-ufrag:abcd\r\na=ice-pwd:x\r\na=mid:0") == "abcd"
