@@ -1,4 +1,4 @@
-"""The stock agents SDK for JavaScript in a real Chromium, over WebRTC, from another origin."""
+"""The stock agents SDK in a real Chromium, over WebRTC and from another origin."""
 
 import shutil
 import threading
