@@ -55,8 +55,8 @@ class Client:
         self._peer.connect("on-negotiation-needed", self._offer)
         self._pipeline.set_state(Gst.State.PLAYING)
         self._loop.run()
-        self._pipeline.set_state(Gst.State.NULL)
         self._ask("DELETE", self._location)
+        self._pipeline.set_state(Gst.State.NULL)
 
     def _offer(self, _: object) -> None:
         if not self._kept[1:]:
