@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.clients.matrix import NODE
 from tests.service.harness import DATA, SPOKEN_TURN, is_subsequence, running
 from tests.web.browser import CHROMIUM, microphone_file, visit
 
@@ -19,9 +18,8 @@ pytestmark = pytest.mark.clients
 
 RECORDING = DATA / "speech" / "google_how_old_is_the_brooklyn_bridge.wav"
 PAGE = Path(__file__).parent / "agents_page"
-BUNDLE = (
-    NODE / "node_modules/@openai/agents-realtime/dist/bundle/openai-realtime-agents.umd.js"
-)
+PACKAGE = Path(__file__).parent / "node" / "node_modules" / "@openai" / "agents-realtime"
+BUNDLE = PACKAGE / "dist" / "bundle" / "openai-realtime-agents.umd.js"
 
 
 class _Quiet(SimpleHTTPRequestHandler):
