@@ -82,6 +82,7 @@ async def _connect(
         media_type="application/sdp",
         headers={
             "Location": f"{PATH}/{call.id}",
+            "Accept-Patch": FRAGMENT,
             # When the session's clock stood at zero: pictures are dated by it.
             "Server-Timing": f"session;dur={call.now() * 1000:.1f}",
             "Cache-Control": "no-store",

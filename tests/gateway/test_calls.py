@@ -200,7 +200,9 @@ def test_what_a_whip_client_trickles_is_taken_and_a_restart_is_not(
 ) -> None:
     async def scenario() -> None:
         async with place(tmp_path) as at:
-            location = (await post(at)).headers["location"]
+            posted = await post(at)
+            assert posted.headers["accept-patch"] in FRAGMENT["content-type"]
+            location = posted.headers["location"]
             body = f"a=ice-ufrag:{username}\r\nm=audio 9 RTP/AVP 0\r\n{CANDIDATE}".encode()
             patched = await ask(at, location, "PATCH", body, headers)
             assert patched.status == status
