@@ -55,7 +55,8 @@ class Section:
     direction: str
     codecs: tuple[Codec, ...]
     is_open: bool
-    """False when its port is 0, has no rtcp-mux, or it is not in the bundle."""
+    """False when its port is 0, has no rtcp-mux, or it is not in the bundle; a section that
+    is only there in the bundle needs neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,9 +244,12 @@ def _section(block: _Block, head: _Block, index: int, bundle: list[str] | None) 
     if not _MID.fullmatch(mid):
         raise _refused("a=mid is misshapen")
     is_media = kind in ("audio", "video")
-    is_open = port != "0" and (bundle is None or mid in bundle)
+    is_bundled = bundle is not None and mid in bundle
+    # Has no port of its own, and says nothing of the transport (RFC 8829 section 5.2.1).
+    is_guest = is_bundled and _attribute(block, "bundle-only") is not None
+    is_open = is_guest or (port != "0" and (bundle is None or is_bundled))
     if is_media:
-        is_open = is_open and _attribute(block, "rtcp-mux") is not None
+        is_open = is_open and (is_guest or _attribute(block, "rtcp-mux") is not None)
     elif kind != "application" or formats != "webrtc-datachannel":
         is_open = False
     said = [name for name in DIRECTIONS if _attribute(block, name) is not None]

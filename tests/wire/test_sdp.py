@@ -56,6 +56,24 @@ def test_the_peer_that_waits_is_met_by_one_that_begins_and_the_other_way_round()
     assert (passive.answered_setup, active.answered_setup) == ("active", "passive")
 
 
+def bundle_only(text: str) -> str:
+    """Return an offer of a client that counts on its bundle (``max-bundle``)."""
+    head, audio, *others = re.split(r"(?=^m=)", text, flags=re.MULTILINE)
+    guests = []
+    for other in others:
+        kept = re.sub(r"a=(ice-|fingerprint|setup|rtcp-mux).*\r\n", "", other)
+        kept = re.sub(r"^(m=\w+) 9 ", r"\1 0 ", kept)
+        guests.append(kept + "a=bundle-only\r\n")
+    return head + audio + "".join(guests)
+
+
+def test_sections_that_are_only_there_in_the_bundle_are_answered() -> None:
+    assert parse_offer(bundle_only(CHROMIUM)) == parse_offer(CHROMIUM)
+    outside = parse_offer(bundle_only(CHROMIUM).replace("BUNDLE 0 1 2", "BUNDLE 0 2"))
+    assert outside.video() == []
+    assert outside.has_channel
+
+
 def test_without_a_bundle_one_section_is_answered() -> None:
     offer = parse_offer(without("group:"))
     assert [section.is_open for section in offer.sections] == [True, False, False]
