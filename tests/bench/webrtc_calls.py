@@ -17,7 +17,6 @@ Prints a table; the last line is JSON.
 
 import argparse
 import asyncio
-import contextlib
 import json
 import statistics
 import time
@@ -73,12 +72,13 @@ def set_up_far(profile: str, num_calls: int, vanishing: float) -> list[float | N
     if (reason := why_not()) is not None:
         raise SystemExit(reason)
     with ImpairedNetwork(profile) as network:
-        options = ("--model", "random", "--host", network.SERVER)
-        with contextlib.ExitStack() as stack:
-            with network.inside("server"):
-                service = stack.enter_context(running(*options))
+        with network.inside("server"):
+            service = RunningService("--model", "random", "--host", network.SERVER)
+        try:
             with network.inside("client"):
                 return asyncio.run(set_up_all(service.url, num_calls, vanishing))
+        finally:
+            service.stop()
 
 
 def report(took: list[float | None]) -> dict[str, object]:
