@@ -13,11 +13,11 @@ const CHANNEL = "oai-events";
 const CUT_OFF_MS = 1500;
 
 /**
- * The server sends something several times a second, if only silence. Browsers wait longer
- * before they say that nothing comes, and a phone has changed its network by then.
+ * The server sends silence five times a second. Browsers wait longer before they say that
+ * nothing comes, and a phone has changed its network by then.
  */
-const LISTEN_EVERY_MS = 400;
-const SILENCES = 4;
+const LISTEN_EVERY_MS = 300;
+const SILENCES = 5;
 
 /** Longer than the server waits for the sound that a turn ends with. */
 const TAIL_MS = 150;
