@@ -2,7 +2,13 @@
 #
 #   docker build -t phi-assistant .                          for the CPU, about 1.5 GB
 #   docker build -t phi-assistant --build-arg VARIANT=gpu .  with CUDA, several GB more
-#   docker run --rm --init -p 127.0.0.1:8000:8000 -v models:/data [--gpus all] phi-assistant
+#   docker run --rm --init -p 127.0.0.1:8000:8000 -p 40000-40031:40000-40031/udp \
+#       -v models:/data [--gpus all] phi-assistant
+#
+# WebRTC's sound and pictures come in by those UDP ports; without them everybody uses
+# WebSockets. Callers from other machines need rtc.announced_address, the address of the
+# host: copy configs/container.toml, add it, and mount the file with
+#   -v $PWD/container.toml:/etc/phi-assistant.toml:ro
 #
 # Fetched models are kept in /data; fetch one with
 #   docker run --rm -v models:/data phi-assistant assistant model fetch ORG/NAME
@@ -40,6 +46,7 @@ FROM python:${PYTHON_VERSION}-slim-bookworm
 RUN useradd --system --uid 10001 --user-group --create-home assistant \
     && install -d -o assistant -g assistant /data
 COPY --from=build /opt/venv /opt/venv
+COPY configs/container.toml /etc/phi-assistant.toml
 
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -51,9 +58,10 @@ USER assistant
 WORKDIR /home/assistant
 VOLUME ["/data"]
 EXPOSE 8000
+EXPOSE 40000-40031/udp
 
 # The start period covers loading the real model from a slow disk.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=10m --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health', timeout=4)"]
 
-CMD ["assistant", "serve", "--host", "0.0.0.0"]
+CMD ["assistant", "serve", "--config", "/etc/phi-assistant.toml", "--host", "0.0.0.0"]

@@ -2,7 +2,8 @@
 A bad network between two namespaces of this machine, for tests of whole calls.
 
     with ImpairedNetwork("loss10") as network:
-        subprocess.Popen([*network.at_server, sys.executable, "-m", "assistant", ...])
+        with network.inside("server"):
+            subprocess.Popen([sys.executable, "-m", "assistant", ...])
         subprocess.run([*network.at_client, ...])      # the server is network.SERVER
         network.set("car")
         network.counts()["up"]["lost"]
@@ -10,12 +11,11 @@ A bad network between two namespaces of this machine, for tests of whole calls.
 Two network namespaces are joined by two TUN devices; a process of its own holds them and
 carries every IP packet from one to the other, or not. The kernel's own impairment (netem)
 is not needed, only the right to make namespaces and ``/dev/net/tun``: ``why_not()`` says
-what is missing, for tests to skip with.
-
-``up`` is from the client to the server. What happens to a packet is decided by ``Way``,
-which is pure: chance and time are arguments.
+what is missing, for tests to skip with. ``up`` is from the client to the server.
 """
 
+import contextlib
+import ctypes
 import fcntl
 import heapq
 import itertools
@@ -27,152 +27,23 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
-from typing import Self
+from typing import Literal, Self
 
 import msgspec
+
+from tests.impairment import PROFILES, Profile, Way, with_ports_shifted
 
 PROJECT = Path(__file__).parent.parent
 TUN = Path("/dev/net/tun")
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
-_UDP = 17
 _MAX_PACKET = 65_535
+_CLONE_NEWNET = 0x40000000
+_LIBC = ctypes.CDLL(None, use_errno=True)
 _NUMBERS = itertools.count()
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What one direction does to packets."""
-
-    loss: float = 0.0
-    """Share that is lost, each by itself."""
-    burst: tuple[float, float, float] | None = None
-    """
-    Losses in a row (Gilbert and Elliott): the chance to fall into the bad state, the
-    chance to leave it, and the share lost in it.
-    """
-    delay_ms: tuple[float, float] = (0.0, 0.0)
-    """Least and most; even in between."""
-    keeps_order: bool = True
-    """A delayed packet delays those behind it, as on most links."""
-    overtakes: float = 0.0
-    """Share that is not delayed at all."""
-    doubled: float = 0.0
-    damaged: float = 0.0
-    """Share with one bit turned over, behind the headers."""
-    rate_kbit_s: float | None = None
-    queue: int = 100
-    """Packets that wait for the rate or the delay; what comes then is lost."""
-    is_down: bool = False
-
-
-PROFILES = {
-    "clean": Profile(),
-    "loss1": Profile(loss=0.01),
-    "loss5": Profile(loss=0.05),
-    "loss10": Profile(loss=0.10),
-    "loss20": Profile(loss=0.20),
-    "loss10jitter60": Profile(loss=0.10, delay_ms=(0, 60), keeps_order=False),
-    "loss10rtt80": Profile(loss=0.10, delay_ms=(30, 50)),
-    "wifi": Profile(loss=0.01, delay_ms=(0, 20), overtakes=0.01),
-    "lte": Profile(loss=0.01, delay_ms=(15, 55), rate_kbit_s=12_000, queue=200),
-    "3g": Profile(loss=0.02, delay_ms=(35, 115), rate_kbit_s=1_500),
-    "car": Profile(
-        burst=(0.02, 0.3, 0.6), delay_ms=(20, 100), rate_kbit_s=3_000, queue=150
-    ),
-    "rtt300": Profile(delay_ms=(150, 150), queue=2_000),
-    "down": Profile(is_down=True),
-}
-
-
-@dataclass(slots=True)
-class Counts:
-    """What became of the packets of one direction."""
-
-    sent: int = 0
-    arrived: int = 0
-    lost: int = 0
-    overflowed: int = 0
-    doubled: int = 0
-    damaged: int = 0
-
-
-@dataclass(slots=True)
-class Way:
-    """One direction: decides what becomes of each packet."""
-
-    profile: Profile
-    rng: Random
-    counts: Counts = field(default_factory=Counts)
-    num_queued: int = 0
-    """Packets on their way; whoever delivers one counts it down."""
-    _is_bad: bool = False
-    _rate_free_s: float = 0.0
-    _last_due_s: float = 0.0
-
-    def send(self, packet: bytes, now: float) -> list[tuple[float, bytes]]:
-        """Return when what arrives at the other end, which may be nothing."""
-        self.counts.sent += 1
-        profile, rng = self.profile, self.rng
-        if profile.is_down or self._is_lost():
-            self.counts.lost += 1
-            return []
-        if self.num_queued >= profile.queue:
-            self.counts.overflowed += 1
-            return []
-        due_s = now
-        if profile.rate_kbit_s is not None:
-            takes_s = len(packet) * 8 / (profile.rate_kbit_s * 1000)
-            due_s = self._rate_free_s = max(now, self._rate_free_s) + takes_s
-        if rng.random() >= profile.overtakes:
-            due_s += rng.uniform(*profile.delay_ms) / 1000
-            if profile.keeps_order:
-                due_s = self._last_due_s = max(due_s, self._last_due_s)
-        if rng.random() < profile.damaged:
-            packet = damaged(packet, rng)
-            self.counts.damaged += 1
-        copies = 1
-        if rng.random() < profile.doubled:
-            copies = 2
-            self.counts.doubled += 1
-        self.num_queued += copies
-        return [(due_s, packet)] * copies
-
-    def _is_lost(self) -> bool:
-        profile, rng = self.profile, self.rng
-        if profile.burst is not None:
-            falls, leaves, share = profile.burst
-            changes = rng.random() < (leaves if self._is_bad else falls)
-            self._is_bad ^= changes
-            if self._is_bad and rng.random() < share:
-                return True
-        return rng.random() < profile.loss
-
-
-def damaged(packet: bytes, rng: Random) -> bytes:
-    """Turn over one bit of an IPv4 packet's payload, unseen by UDP's checksum."""
-    if len(packet) <= 28 or packet[0] >> 4 != 4:
-        return packet
-    changed = bytearray(packet)
-    changed[rng.randrange(28, len(packet))] ^= 1 << rng.randrange(8)
-    if packet[9] == _UDP:
-        changed[26:28] = b"\x00\x00"  # no checksum (RFC 768)
-    return bytes(changed)
-
-
-def with_ports_shifted(packet: bytes, by: int, *, is_up: bool) -> bytes:
-    """Shift the client's port of an IPv4 UDP packet, as another NAT would."""
-    if by == 0 or len(packet) < 28 or packet[0] >> 4 != 4 or packet[9] != _UDP:
-        return packet
-    at = 20 if is_up else 22
-    port = int.from_bytes(packet[at : at + 2], "big") + (by if is_up else -by)
-    changed = bytearray(packet)
-    changed[at : at + 2] = (port & 0xFFFF).to_bytes(2, "big")
-    changed[26:28] = b"\x00\x00"
-    return bytes(changed)
 
 
 def why_not() -> str | None:
@@ -211,6 +82,17 @@ class ImpairedNetwork:
     def at_server(self) -> list[str]:
         """What to put before a command that is to run at the server's end."""
         return ["ip", "netns", "exec", f"{self._name}s"]
+
+    @contextlib.contextmanager
+    def inside(self, end: Literal["client", "server"]) -> Iterator[None]:
+        """Let this thread, and what it starts, be at one end while the block runs."""
+        with Path("/proc/thread-self/ns/net").open() as home:
+            with Path(f"/run/netns/{self._name}{end[0]}").open() as there:
+                _enter(there.fileno())
+            try:
+                yield
+            finally:
+                _enter(home.fileno())
 
     def __enter__(self) -> Self:
         try:
@@ -252,6 +134,12 @@ class ImpairedNetwork:
         """Let the client's UDP ports look different from now on, as after a NAT rebind."""
         self._ask({"shift": by})
 
+    def move_client(self, address: str) -> None:
+        """Give the client another IPv4 address, as a phone has that leaves its Wi-Fi."""
+        namespace = f"{self._name}c"
+        _ip("-n", namespace, "addr", "flush", "dev", namespace, "scope", "global")
+        _ip("-n", namespace, "addr", "add", f"{address}/24", "dev", namespace)
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Return what became of the packets so far, ``up`` and ``down``."""
         return self._ask({})
@@ -277,6 +165,12 @@ class ImpairedNetwork:
             ("link", "set", namespace, "up", "mtu", "1500", "txqueuelen", "2000"),
         ):
             _ip("-n", namespace, *command)
+
+
+def _enter(namespace: int) -> None:
+    """Move this thread into a network namespace; ``os.setns`` came with Python 3.12."""
+    if _LIBC.setns(namespace, _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 def _ip(*arguments: str, check: bool = True) -> bool:

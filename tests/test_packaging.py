@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from assistant.__main__ import build_parser
+from assistant.config import load
 
 PROJECT = Path(__file__).parent.parent
 MAKEFILE = (PROJECT / "Makefile").read_text()
@@ -65,6 +66,17 @@ def test_the_image_runs_a_command_that_exists_as_nobody_special() -> None:
     assert command[0] in scripts
     assert build_parser().parse_args(command[1:]).host == "0.0.0.0"
     assert re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE)[-1] not in ("root", "0")
+
+
+def test_the_image_exposes_the_ports_that_its_configuration_gives_to_webrtc() -> None:
+    effective = load(PROJECT / "configs" / "container.toml")
+    rtc = effective.config.rtc
+    ((first, last),) = re.findall(r"^EXPOSE (\d+)-(\d+)/udp$", DOCKERFILE, re.MULTILINE)
+    assert (int(first), int(last)) == (rtc.min_port, rtc.max_port)
+    assert rtc.max_port - rtc.min_port + 1 == rtc.max_calls
+    published = f"-p {first}-{last}:{first}-{last}/udp"
+    for text in (DOCKERFILE, (PROJECT / "configs" / "container.toml").read_text()):
+        assert published in text
 
 
 def test_the_health_check_of_the_image_is_a_program() -> None:

@@ -285,8 +285,8 @@ export class Call extends EventTarget {
   }
 
   /**
-   * Say something in writing, interrupting an answer that is being written. It waits for
-   * the session when there is none yet.
+   * Say something in writing, interrupting an answer that is being written. It waits while
+   * there is no session yet, or no line to it.
    * @param {string} text
    * @param {string | null} photo data URL
    * @returns {string} the id of the new item
@@ -301,7 +301,7 @@ export class Call extends EventTarget {
 
   #flush() {
     if (!this.#isReady) return;
-    for (const event of this.#unsent.splice(0)) this.#line?.send(event);
+    while (this.#unsent.length > 0 && this.#line?.send(this.#unsent[0])) this.#unsent.shift();
   }
 
   interrupt() {

@@ -15,8 +15,15 @@ import { RealtimeSocket, addressOf, readyStatus } from "./websocket.js";
 
 /** A network that lets WebRTC through connects in a second, a bad one in some. */
 const SETUP_MS = 7000;
-const RETURN_MS = 4000;
 const SERVERS_MS = 2000;
+
+/**
+ * The server keeps a session for some seconds after its client has vanished. Meanwhile a
+ * phone finds its new network: a try that began before that is of no use after it.
+ */
+const RETURN_MS = 8000;
+const RETURN_TRY_MS = 2500;
+const RETRY_MS = 250;
 
 /** What a subprotocol may hold (RFC 9110, token): the key must fit the way back, too. */
 const TOKEN = /^[!#$%&'*+.^_`|~\w-]*$/;
@@ -61,28 +68,47 @@ export class Line extends EventTarget {
   /** @throws {DOMException} the key has characters that no subprotocol can carry */
   open() {
     if (!this.#triesWebRtc) this.#useSocket({});
-    else if (TOKEN.test(this.#key)) this.#call({}, SETUP_MS);
+    else if (TOKEN.test(this.#key)) this.#call({}, SETUP_MS, SETUP_MS);
     else throw new DOMException("the key is no token", "SyntaxError");
   }
 
   /**
+   * Make a connection, over and over until one holds or the time is up.
    * @param {Record<string, string>} query
-   * @param {number} timeoutMs
+   * @param {number} withinMs
+   * @param {number} tryMs how long one try may take
    */
-  async #call(query, timeoutMs) {
-    const peer = new RealtimePeer(this.#base, this.#key, await this.#iceServers());
-    if (this.#isClosed) return peer.close();
+  async #call(query, withinMs, tryMs) {
+    const endMs = performance.now() + withinMs;
+    for (;;) {
+      const peer = new RealtimePeer(this.#base, this.#key, await this.#iceServers());
+      if (this.#isClosed) return peer.close();
+      this.#heed(peer);
+      try {
+        await peer.connect(query, tryMs);
+        return this.#useTracks(peer);
+      } catch (error) {
+        if (peer !== this.#peer || this.#isClosed) return;
+        if (error instanceof CallRefused) return this.#fallBack(BUSY);
+        if (performance.now() + RETRY_MS >= endMs) return this.#fallBack(BLOCKED);
+      }
+      peer.close();
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      if (peer !== this.#peer) return;
+    }
+  }
+
+  /** @param {RealtimePeer} peer */
+  #heed(peer) {
     peer.addEventListener("event", (event) => {
       if (peer === this.#peer) this.#receive(/** @type {CustomEvent} */ (event).detail);
     });
     peer.addEventListener("lost", () => this.#receiveLost(peer));
     this.#peer = peer;
-    try {
-      await peer.connect(query, timeoutMs);
-    } catch (error) {
-      if (peer === this.#peer) this.#fallBack(error instanceof CallRefused ? BUSY : BLOCKED);
-      return;
-    }
+  }
+
+  /** @param {RealtimePeer} peer that is connected */
+  #useTracks(peer) {
     if (peer !== this.#peer) return;
     this.#callId = peer.callId;
     peer.carry("microphone", this.#tracks.microphone);
@@ -116,7 +142,8 @@ export class Line extends EventTarget {
       this.dispatchEvent(new CustomEvent("down", { detail }));
       return;
     }
-    this.#call({ call_id: this.#callId, last_event_id: this.#lastEventId }, RETURN_MS);
+    const query = { call_id: this.#callId, last_event_id: this.#lastEventId };
+    this.#call(query, RETURN_MS, RETURN_TRY_MS);
   }
 
   /** @param {string} note for a person to read */

@@ -13,11 +13,14 @@ const CHANNEL = "oai-events";
 const CUT_OFF_MS = 1500;
 
 /**
- * The server sends something several times a second, if only silence. Browsers wait longer
- * before they say that nothing comes, and a phone has changed its network by then.
+ * The server sends silence five times a second. Browsers wait longer before they say that
+ * nothing comes, and a phone has changed its network by then.
  */
-const LISTEN_EVERY_MS = 1000;
-const SILENCES = 3;
+const LISTEN_EVERY_MS = 300;
+const SILENCES = 5;
+
+/** Longer than the server waits for the sound that a turn ends with. */
+const TAIL_MS = 150;
 
 /** @typedef {{lossPercent: number, jitterMs: number, roundTripMs: number}} Network */
 
@@ -40,9 +43,13 @@ export class RealtimePeer extends EventTarget {
   #camera;
   /** When the session's clock stood at zero, by performance.now(). */
   #zeroMs = 0;
+  #isThere = false;
   #isLost = false;
+  /** Ends a request that would only come through when another one has. */
+  #calling = new AbortController();
   #cutOffTimer = 0;
   #listenTimer = 0;
+  #tailTimer = 0;
   #heardBytes = -1;
   #numSilences = 0;
 
@@ -99,12 +106,14 @@ export class RealtimePeer extends EventTarget {
     url.search = new URLSearchParams(query).toString();
     const headers = { ...this.#headers, "Content-Type": "application/sdp" };
     const body = this.#peer.localDescription?.sdp ?? sdp;
-    const response = await fetch(url, { method: "POST", body, headers });
+    const { signal } = this.#calling;
+    const response = await fetch(url, { method: "POST", body, headers, signal });
     if (response.status !== 201) throw new CallRefused(response.status);
     this.callId = (response.headers.get("Location") ?? "").split("/").at(-1) ?? "";
     this.#zeroMs = performance.now() - sessionMs(response.headers.get("Server-Timing"));
     await this.#peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
     await isOpen;
+    this.#isThere = true;
     this.#listenTimer = setInterval(() => this.#listen(), LISTEN_EVERY_MS);
   }
 
@@ -132,13 +141,16 @@ export class RealtimePeer extends EventTarget {
   }
 
   /**
-   * Send a device's track, or nothing.
+   * Send a device's track, or nothing. A microphone is heard for a moment after it is taken
+   * away: what was said last is still in the browser's hands, and a turn may end with it.
    * @param {"microphone" | "camera"} device
    * @param {MediaStreamTrack | null} track
    */
   async carry(device, track) {
-    const sender = device === "camera" ? this.#camera : this.#microphone;
-    await sender.replaceTrack(track);
+    if (device === "camera") return this.#camera.replaceTrack(track);
+    clearTimeout(this.#tailTimer);
+    if (track !== null) return this.#microphone.replaceTrack(track);
+    this.#tailTimer = setTimeout(() => this.#microphone.replaceTrack(null), TAIL_MS);
   }
 
   /**
@@ -179,7 +191,7 @@ export class RealtimePeer extends EventTarget {
   }
 
   #lose() {
-    if (this.#isLost) return;
+    if (this.#isLost || !this.#isThere) return;
     this.#stop();
     this.dispatchEvent(new Event("lost"));
   }
@@ -188,10 +200,12 @@ export class RealtimePeer extends EventTarget {
     this.#isLost = true;
     clearTimeout(this.#cutOffTimer);
     clearInterval(this.#listenTimer);
+    clearTimeout(this.#tailTimer);
   }
 
   close() {
     this.#stop();
+    this.#calling.abort();
     this.#channel.close();
     this.#peer.close();
   }

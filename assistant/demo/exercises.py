@@ -37,9 +37,9 @@ SINGLE_STEPS = 2000
 """Until then there are no conversations of several turns."""
 EARLY_SHARES, LATE_SHARES = (0.42, 0.2, 0.2, 0.06), (0.4, 0.1, 0.24, 0.04)
 """Of questions, plain turns, tools and writing down; the rest has several turns."""
-LATE_STEPS = 3000
+LATE_STEPS = 2700
 """From here on what is long and hard has more room."""
-FILLING_FROM, FILLING_STEPS = 1900, 900
+FILLING_FROM, FILLING_STEPS = 1800, 800
 
 
 def share_of_nothing(step: int) -> float:

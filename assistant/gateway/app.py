@@ -69,6 +69,7 @@ def build(service: Service) -> ASGIApp:
             Route("/v1/realtime/ice_servers", calls.servers),
             Route(calls.PATH, calls.create, methods=["POST"]),
             Route(calls.PATH + "/{call_id}", calls.hang_up, methods=["DELETE"]),
+            Route(calls.PATH + "/{call_id}", calls.trickle, methods=["PATCH"]),
             Route(calls.PATH + "/{call_id}/hangup", calls.hang_up, methods=["POST"]),
             Route("/v1/chat/completions", chat.completions, methods=["POST"]),
             WebSocketRoute("/v1/realtime", realtime),

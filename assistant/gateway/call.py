@@ -13,7 +13,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 from assistant.config import Config
 from assistant.errors import MediaError
@@ -21,6 +21,7 @@ from assistant.gateway.audience import Audience
 from assistant.gateway.engine_client import EngineClient
 from assistant.gateway.outbox import Outbox
 from assistant.gateway.senses import Senses
+from assistant.gateway.tracks import Tracks
 from assistant.log import SessionLog
 from assistant.media.audio import Samples
 from assistant.media.frames import Frame
@@ -77,10 +78,7 @@ class Call:
         """How the session wants its connections closed, once their outboxes are empty."""
         self.ended = asyncio.Event()
         """Set when the session ends, from whichever side."""
-        self.look: Callable[[], Awaitable[None]] | None = None
-        """Set while there is a camera that has to be asked: brings what it shows now."""
-        self.is_heard_by_track = False
-        """True while the sound comes from a media track, and not in events."""
+        self.tracks = Tracks()
         self.log = SessionLog(logging.getLogger(__name__), self._session.id)
 
     @property
@@ -132,8 +130,7 @@ class Call:
         if self._lead is not None:
             self._lead.set()
         self._lead = asyncio.Event()
-        self.is_heard_by_track = False
-        self.look = None
+        self.tracks.drop()
         return self._lead
 
     def hang_up(self) -> None:
@@ -161,13 +158,8 @@ class Call:
             return
         try:
             event = client.decode(text)
-            if isinstance(event, client.ResponseCreate) and self.look is not None:
-                await self.look()
+            await self.tracks.prepare(event)
             match event:
-                case client.InputAudioAppend() if self.is_heard_by_track:
-                    raise refusals.not_by_this_transport(
-                        event_type="input_audio_buffer.append"
-                    )
                 case client.InputAudioAppend():
                     await self._hear(event)
                 case client.InputImageAppend():

@@ -2,7 +2,8 @@
 ``/v1/realtime/calls``: offers of WebRTC in, answers out, and the end of a call.
 
 An offer comes as it is (``application/sdp``, as WHIP clients send it) or in a form beside
-the session's first settings. The answer holds all candidates; there is nothing to trickle.
+the session's first settings. The answer holds all candidates. What a client trickles is
+acknowledged and not read: where it is, its connectivity checks say.
 ``?call_id=`` attaches a new connection to a call whose old one was lost.
 """
 
@@ -27,6 +28,7 @@ from assistant.wire.client_events import SessionPatch
 from assistant.wire.refusals import EventRefused
 
 PATH = "/v1/realtime/calls"
+FRAGMENT = "application/trickle-ice-sdpfrag"
 MAX_BODY_BYTES = 3 * sdp.MAX_SDP_BYTES
 """Of a form: the offer, settings and what is around them."""
 
@@ -61,6 +63,7 @@ async def _connect(
     service: Service, call: Call, offer: sdp.Offer, outbox: Outbox
 ) -> Response:
     replaced = call.take_lead()
+    call.tracks.username = offer.username
     line = Line(service.config, call, offer, outbox, replaced)
     try:
         answer = await line.answer()
@@ -79,6 +82,7 @@ async def _connect(
         media_type="application/sdp",
         headers={
             "Location": f"{PATH}/{call.id}",
+            "Accept-Patch": FRAGMENT,
             # When the session's clock stood at zero: pictures are dated by it.
             "Server-Timing": f"session;dur={call.now() * 1000:.1f}",
             "Cache-Control": "no-store",
@@ -147,6 +151,24 @@ def _patch(data: bytes) -> SessionPatch:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         message = "The session could not be parsed as JSON."
         raise EventRefused("invalid_json", message, "session") from None
+
+
+@http.refusing
+async def trickle(request: Request) -> Response:
+    """``PATCH …/{id}``: more candidates of a WHIP client (RFC 9725 section 4.3)."""
+    service: Service = request.app.state.service
+    admit(request.headers, service, is_new=False)
+    call = service.find(request.path_params["call_id"])
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != FRAGMENT:
+        message = f"The body is '{kind}', expected {FRAGMENT}."
+        raise EventRefused("unsupported_media_type", message)
+    deadline_s = service.config.server.request_body_s
+    body = await http.read_body(request, sdp.MAX_SDP_BYTES, deadline_s)
+    if sdp.fragment_username(_text(body)) != call.tracks.username:
+        message = "ICE restarts are not supported: make a new call with ?call_id=."
+        raise EventRefused("ice_restart_unsupported", message)
+    return Response(status_code=204)
 
 
 @http.refusing

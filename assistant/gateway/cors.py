@@ -13,10 +13,11 @@ from assistant.config import ServerConfig
 from assistant.gateway import access
 from assistant.gateway.http import refusal
 
-METHODS = "GET, POST, DELETE, OPTIONS"
+METHODS = "GET, POST, PATCH, DELETE, OPTIONS"
 REQUEST_HEADERS = (
     "authorization",
     "content-type",
+    "if-match",
     "openai-beta",
     "openai-organization",
     "openai-project",

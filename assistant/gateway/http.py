@@ -29,6 +29,7 @@ _STATUS = {
     "request_timeout": 408,
     "request_too_large": 413,
     "unsupported_media_type": 415,
+    "ice_restart_unsupported": 422,
     "rate_limit_exceeded": 429,
     "adapter_unavailable": 500,
     "generation_pending": 500,

@@ -48,6 +48,8 @@ STALL_S = 1.0
 """Without a word of a pause, so long without packets is one."""
 MAX_PAUSE_S = 3.0
 """So long after the last packet silence is added; by then every sentence has ended."""
+QUIET_S = 0.1
+"""Without a packet for so long, nothing more is on its way: the microphone is off."""
 RESERVE_S = 2.0
 REFILL = 1.25
 """Seconds of sound taken per second, beyond the reserve."""
@@ -105,6 +107,7 @@ class AudioReceiver:
         self._clock = StreamClock(CLOCK_HZ, peer, is_sound=True)
         self._credit_s = RESERVE_S
         self._credited = 0.0
+        self._arrived = -math.inf
         self._begin()
 
     def _begin(self) -> None:
@@ -124,6 +127,7 @@ class AudioReceiver:
 
     def packet(self, sequence: int, timestamp: int, payload: bytes, now: float) -> None:
         """Take an RTP packet with its 16-bit and 32-bit numbers; never raises."""
+        self._arrived = now
         numbered = self._jitter.receive(sequence, timestamp, payload, now)
         if numbered is None:
             return
@@ -152,6 +156,13 @@ class AudioReceiver:
             parts += self._play(released, now - released.hold_s)
             self._stats.hold_ms = released.hold_s * 1000
         return [part for part in (*parts, *self._pause(now)) if len(part)]
+
+    def is_behind(self, until_s: float, now: float) -> bool:
+        """Say whether sound is to be expected that ought to have come before a time."""
+        if self._expected is None or now - self._arrived > QUIET_S:
+            return False
+        heard_s = self._clock.arrival_s(self._expected & 0xFFFFFFFF)
+        return heard_s is not None and heard_s < until_s
 
     def wake_at(self) -> float | None:
         """Return when ``due`` has more to say even if no packet arrives."""

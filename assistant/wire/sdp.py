@@ -55,7 +55,8 @@ class Section:
     direction: str
     codecs: tuple[Codec, ...]
     is_open: bool
-    """False when its port is 0, has no rtcp-mux, or it is not in the bundle."""
+    """False when its port is 0, has no rtcp-mux, or it is not in the bundle; a section that
+    is only there in the bundle needs neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,21 @@ def parse_offer(text: str) -> Offer:
     return offer
 
 
+def fragment_username(text: str) -> str:
+    """
+    Return whose candidates a fragment of an offer brings (RFC 8840).
+
+    Raises:
+        EventRefused: ``invalid_sdp``, in one line why.
+    """
+    if len(text) > MAX_SDP_BYTES:
+        raise _refused(f"{len(text)} characters, the bound is {MAX_SDP_BYTES}")
+    names = {name for block in _blocks(text) for name in _attributes(block, "ice-ufrag")}
+    if len(names) != 1 or not _UFRAG.fullmatch(name := names.pop()):
+        raise _refused("a=ice-ufrag is missing, misshapen or not one")
+    return name
+
+
 def _is_taken(codec: Codec) -> bool:
     if codec.clock_hz != 90_000:
         return False
@@ -228,9 +244,12 @@ def _section(block: _Block, head: _Block, index: int, bundle: list[str] | None) 
     if not _MID.fullmatch(mid):
         raise _refused("a=mid is misshapen")
     is_media = kind in ("audio", "video")
-    is_open = port != "0" and (bundle is None or mid in bundle)
+    is_bundled = bundle is not None and mid in bundle
+    # Has no port of its own, and says nothing of the transport (RFC 8829 section 5.2.1).
+    is_guest = is_bundled and _attribute(block, "bundle-only") is not None
+    is_open = is_guest or (port != "0" and (bundle is None or is_bundled))
     if is_media:
-        is_open = is_open and _attribute(block, "rtcp-mux") is not None
+        is_open = is_open and (is_guest or _attribute(block, "rtcp-mux") is not None)
     elif kind != "application" or formats != "webrtc-datachannel":
         is_open = False
     said = [name for name in DIRECTIONS if _attribute(block, name) is not None]

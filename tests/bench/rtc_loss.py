@@ -4,10 +4,10 @@ What becomes of speech on its way through bad networks, in simulation.
     python -m tests.bench.rtc_loss [--seconds 60] [--seed 1]
 
 A recorded sentence, over and over, goes as Opus with FEC through the profiles of
-``tests/network.py`` to the receiver of a call. Half of the rows ask for lost packets again
-(NACK), through the same network. "True" are packets that came in time, "FEC" those taken
-from the packet behind; "concealed" are guesses, most of them in pauses, for which Opus
-writes no FEC; "held" is how long sound was held back.
+``tests/impairment.py`` to the receiver of a call. Half of the rows ask for lost packets
+again (NACK), through the same network. "True" are packets that came in time, "FEC" those
+taken from the packet behind; "concealed" are guesses, most of them in pauses, for which
+Opus writes no FEC; "held" is how long sound was held back.
 
 Prints a table; the last line is JSON. No real time passes.
 """
@@ -23,8 +23,8 @@ from random import Random
 
 from assistant.media.rtp_audio import AudioReceiver, AudioStats
 from tests.bench.jitter import percentile
+from tests.impairment import PROFILES, Profile, Way
 from tests.media.rtp_streams import RtpPacket, audio_packets, spoken_payloads
-from tests.network import PROFILES, Profile, Way
 
 PROFILES_SHOWN = (
     *("clean", "loss1", "loss5", "loss10", "loss20", "loss10jitter60", "loss10rtt80"),

@@ -2,14 +2,15 @@
 How soon a WebRTC call is set up, and what calls leave behind.
 
     python -m tests.bench.webrtc_calls [--calls 300] [--vanishing 0.5] [--url URL]
+    python -m tests.bench.webrtc_calls --calls 40 --profile loss20
 
 Calls come one after the other from a stock aiortc peer: the clock runs from its offer to
 the open data channel, so the answer over HTTP, ICE, DTLS and SCTP are in it. That share of
 them goes without good-bye; the others hang up. Without ``--url`` a service is started, and
 its open files and memory are compared before and after.
 
-Through a bad network: run it in the client's namespace of ``tests.network`` with the
-address of a service in the other one.
+With a profile of ``tests/impairment.py`` the service is at the other end of an impaired
+network, which needs root; its offers and answers go that way, too.
 
 Prints a table; the last line is JSON.
 """
@@ -22,6 +23,7 @@ import time
 import urllib.request
 
 from tests.gateway.rtc.caller import PATH, Caller
+from tests.network import ImpairedNetwork, why_not
 from tests.service.harness import RunningService, running
 
 TIMEOUT_S = 20.0
@@ -65,6 +67,20 @@ async def set_up_all(url: str, num_calls: int, vanishing: float) -> list[float |
     ]
 
 
+def set_up_far(profile: str, num_calls: int, vanishing: float) -> list[float | None]:
+    """Call a service at the other end of an impaired network."""
+    if (reason := why_not()) is not None:
+        raise SystemExit(reason)
+    with ImpairedNetwork(profile) as network:
+        with network.inside("server"):
+            service = RunningService("--model", "random", "--host", network.SERVER)
+        try:
+            with network.inside("client"):
+                return asyncio.run(set_up_all(service.url, num_calls, vanishing))
+        finally:
+            service.stop()
+
+
 def report(took: list[float | None]) -> dict[str, object]:
     ms = sorted(seconds * 1000 for seconds in took if seconds is not None)
     figures: dict[str, object] = {"calls": len(took), "connected": len(ms)}
@@ -98,8 +114,12 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=300)
     parser.add_argument("--vanishing", type=float, default=0.0)
     parser.add_argument("--url", default="")
+    parser.add_argument("--profile", default="")
     options = parser.parse_args()
-    if options.url:
+    if options.profile:
+        took = set_up_far(options.profile, options.calls, options.vanishing)
+        figures = report(took) | {"profile": options.profile}
+    elif options.url:
         took = asyncio.run(set_up_all(options.url, options.calls, options.vanishing))
         figures = report(took)
     else:

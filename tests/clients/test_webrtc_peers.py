@@ -4,37 +4,107 @@ import json
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pytest
+import soundfile
 
 from tests.gateway.rtc.caller import speech_48k
+from tests.media.rtp_streams import spoken_payloads
 from tests.service.harness import SPOKEN_TURN, RunningService, is_subsequence
 
 pytestmark = pytest.mark.clients
 
-PEERS = Path(__file__).parent / "peers"
+HERE = Path(__file__).parent
+PEERS = HERE / "peers"
+SYSTEM_PYTHON = "/usr/bin/python3"
+GSTREAMER = """
+import gi
+gi.require_version("Gst", "1.0")
+gi.require_version("GstWebRTC", "1.0")
+from gi.repository import Gst, GstWebRTC
+Gst.init(None)
+wanted = "webrtcbin nicesink opusenc vp8enc rtpopuspay rtpvp8pay wavparse".split()
+raise SystemExit(any(Gst.ElementFactory.find(name) is None for name in wanted))
+"""
 TIMEOUT_S = 60
 FREE_S = 12.0
+LEAD_S = 4.0
+"""What speaks a file by itself begins before it is connected."""
 
 
-def why_not() -> str:
-    """Return what is missing to run libwebrtc in node, "" for nothing."""
-    node = shutil.which("node")
-    if node is None:
+def has_package(name: str) -> str:
+    if shutil.which("node") is None:
         return "needs node"
-    found = subprocess.run([node, "-e", "require('@roamhq/wrtc')"], capture_output=True)
-    return "" if found.returncode == 0 else "needs the node package @roamhq/wrtc"
+    is_here = (PEERS / "node_modules" / name).is_dir()
+    return "" if is_here else f"needs {name}: npm install --prefix tests/clients/peers"
 
 
-def test_libwebrtc_speaks_and_is_answered(service: RunningService, tmp_path: Path) -> None:
-    missing = why_not()
-    if missing:
+def has_gstreamer() -> str:
+    if not Path(SYSTEM_PYTHON).exists():
+        return f"needs {SYSTEM_PYTHON}"
+    program = [SYSTEM_PYTHON, "-c", GSTREAMER]
+    found = subprocess.run(program, capture_output=True, check=False)
+    return "" if found.returncode == 0 else "needs GStreamer's webrtcbin and its bindings"
+
+
+def write_pcm(file: Path) -> None:
+    file.write_bytes(speech_48k())
+
+
+def write_packets(file: Path) -> None:
+    packets = spoken_payloads()
+    file.write_bytes(b"".join(len(data).to_bytes(2, "big") + data for data in packets))
+
+
+def write_wav(file: Path) -> None:
+    speech = np.frombuffer(speech_48k(), "<i2")
+    lead, tail = (np.zeros(int(s * 48_000), np.int16) for s in (LEAD_S, 3.0))
+    soundfile.write(file, np.concatenate([lead, speech, tail]), 48_000, format="WAV")
+
+
+class OtherPeer(NamedTuple):
+    """A program that is given the service's address and a recording."""
+
+    command: list[str]
+    write: Callable[[Path], None]
+    missing: Callable[[], str]
+
+
+OTHERS = {
+    "libwebrtc": OtherPeer(
+        ["node", str(PEERS / "libwebrtc.mjs")],
+        write_pcm,
+        lambda: has_package("@roamhq/wrtc"),
+    ),
+    "werift": OtherPeer(
+        ["node", str(PEERS / "werift.mjs")], write_packets, lambda: has_package("werift")
+    ),
+    "GStreamer": OtherPeer(
+        [SYSTEM_PYTHON, str(HERE / "gstreamer_peer.py")], write_wav, has_gstreamer
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_it_speaks_and_is_answered(
+    name: str, service: RunningService, tmp_path: Path
+) -> None:
+    peer = OTHERS[name]
+    if missing := peer.missing():
         pytest.skip(missing)
-    recording = tmp_path / "question.pcm"
-    recording.write_bytes(speech_48k())
-    program = ["node", str(PEERS / "libwebrtc.mjs"), service.url, str(recording)]
-    spoken = subprocess.run(program, capture_output=True, text=True, timeout=TIMEOUT_S)
+    recording = tmp_path / "question"
+    peer.write(recording)
+    spoken = subprocess.run(
+        [*peer.command, service.url, str(recording)],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
     assert spoken.returncode == 0, spoken.stderr
     types = [json.loads(line)["type"] for line in spoken.stdout.splitlines()]
     assert types[0] == "session.created"

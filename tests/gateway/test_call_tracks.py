@@ -79,7 +79,7 @@ def test_a_question_in_writing_first_asks_the_camera() -> None:
             num_looks += 1
             line.call.see(PICTURE, line.call.now())
 
-        line.call.look = look
+        line.call.tracks.look = look
         await line.call.receive_text(json.dumps(QUESTION), line.outbox)
         assert num_looks == 0
         await line.send("response.create")
@@ -104,18 +104,22 @@ def test_after_the_end_nothing_is_heard_or_seen_any_more() -> None:
     run(scenario())
 
 
+async def catch_up() -> None:
+    """There is nothing to wait for."""
+
+
 def test_the_last_to_take_the_lead_has_it_and_brings_its_own_media() -> None:
     async def scenario() -> None:
         line = Line(EngineClient())
         line.call.open()
         first = line.call.take_lead()
-        line.call.is_heard_by_track = True
+        line.call.tracks.catch_up = catch_up
         second = line.call.take_lead()
         assert first.is_set()
         assert not second.is_set()
-        assert not line.call.is_heard_by_track
+        assert line.call.tracks.catch_up is None
         await line.send("input_audio_buffer.append", audio="AAAAAAAA")
-        line.call.is_heard_by_track = True
+        line.call.tracks.catch_up = catch_up
         await line.send("input_audio_buffer.append", audio="AAAAAAAA")
         error = await line.until("error")
         assert error["error"]["code"] == "invalid_event_for_transport"

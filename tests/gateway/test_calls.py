@@ -39,8 +39,14 @@ async def post(
     return exchange
 
 
-async def ask(at: Place, path: str, method: str = "POST") -> Exchange:
-    async with Exchange(at.app, path, b"", method=method) as exchange:
+async def ask(
+    at: Place,
+    path: str,
+    method: str = "POST",
+    body: bytes = b"",
+    headers: dict[str, str] | None = None,
+) -> Exchange:
+    async with Exchange(at.app, path, body, method=method, headers=headers) as exchange:
         await exchange.task
     return exchange
 
@@ -173,3 +179,33 @@ def test_a_form_is_read_by_the_names_of_its_parts() -> None:
     assert patch is None
     with pytest.raises(EventRefused):
         read_offer("multipart/form-data", body)
+
+
+FRAGMENT = {"content-type": "application/trickle-ice-sdpfrag; charset=utf-8"}
+USERNAME = CHROMIUM.partition("a=ice-ufrag:")[2].split()[0]
+CANDIDATE = "a=candidate:1 1 udp 2130706431 192.0.2.7 5000 typ host\r\n"
+
+
+@pytest.mark.parametrize(
+    ("username", "headers", "status"),
+    [
+        (USERNAME, FRAGMENT, 204),
+        ("another", FRAGMENT, 422),
+        ("!", FRAGMENT, 400),
+        (USERNAME, SDP, 415),
+    ],
+)
+def test_what_a_whip_client_trickles_is_taken_and_a_restart_is_not(
+    username: str, headers: dict[str, str], status: int, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with place(tmp_path) as at:
+            posted = await post(at)
+            assert posted.headers["accept-patch"] in FRAGMENT["content-type"]
+            location = posted.headers["location"]
+            body = f"a=ice-ufrag:{username}\r\nm=audio 9 RTP/AVP 0\r\n{CANDIDATE}".encode()
+            patched = await ask(at, location, "PATCH", body, headers)
+            assert patched.status == status
+            assert (await ask(at, location + "x", "PATCH", body, FRAGMENT)).status == 404
+
+    run(scenario())

@@ -5,9 +5,9 @@ import pytest
 from assistant.media.rtp_audio import AudioReceiver
 from tests.bench.jitter import percentile
 from tests.bench.rtc_loss import PROFILES_SHOWN, Outcome, carry
+from tests.impairment import PROFILES
 from tests.media.counting_opus import CountingDecoder, payload
 from tests.media.rtp_streams import audio_packets
-from tests.network import PROFILES
 
 PACKETS = audio_packets([payload(number) for number in range(1000)])
 """20 s; every packet carries the one before it."""

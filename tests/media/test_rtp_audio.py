@@ -256,3 +256,23 @@ def play(audio: AudioReceiver, packets: list[RtpPacket]) -> Pcm:
         parts += audio.due(packet.sent_s)
     parts += audio.due(packets[-1].sent_s + 0.2)
     return np.concatenate(parts)
+
+
+def test_sound_said_before_a_moment_is_to_be_expected_until_it_is_heard() -> None:
+    audio = receiver()
+    packets = stream(range(8))
+    hear(audio, packets[:5])
+    assert not audio.is_behind(0.099, 0.1)
+    assert audio.is_behind(0.139, 0.1)
+    hear(audio, packets[6:7])  # what is behind a missing one is held
+    assert audio.is_behind(0.139, 0.14)
+    hear(audio, packets[5:6])
+    assert not audio.is_behind(0.139, 0.141)
+
+
+def test_nobody_is_waited_for_who_sends_nothing() -> None:
+    audio = receiver()
+    assert not audio.is_behind(1.0, 0.0)
+    hear(audio, stream(range(5)))
+    assert audio.is_behind(1.0, 0.15)
+    assert not audio.is_behind(1.0, 0.25)

@@ -114,6 +114,7 @@ def visit(
     allows_devices: bool = True,
     size: tuple[int, int] = DESKTOP,
     colours: Literal["light", "dark"] = "light",
+    is_trusted: bool = False,
 ) -> Iterator[Visit]:
     """
     Open the page in a fresh Chromium.
@@ -124,8 +125,11 @@ def visit(
         microphone: A WAV that is played once as the microphone.
         camera: An MJPEG or Y4M file that is looped as the camera.
         allows_devices: False answers every permission prompt with no.
+        is_trusted: Gives the page its devices although it is neither here nor HTTPS.
     """
     flags = [*FLAGS, "--use-fake-device-for-media-stream"]
+    if is_trusted:
+        flags.append(f"--unsafely-treat-insecure-origin-as-secure={url}")
     flags.append(
         "--use-fake-ui-for-media-stream" if allows_devices else "--deny-permission-prompts"
     )

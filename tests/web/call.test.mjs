@@ -103,6 +103,16 @@ test("what is written before the session is there goes out when it is, once", ()
   assert.ok(id.length <= 32);
 });
 
+test("what is written while the line is made anew goes out over the new one", () => {
+  const socket = connected();
+  socket.readyState = 3;
+  call.say("Hello", null);
+  assert.deepEqual(types(socket), ["session.update"]);
+  socket.readyState = 1;
+  receive({ type: "session.created", session: { id: "s" } });
+  assert.deepEqual(types(socket).slice(1), ["conversation.item.create", "response.create"]);
+});
+
 test("hands-free sends every chunk and counts it", () => {
   const socket = connected();
   speak(5);

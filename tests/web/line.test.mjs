@@ -132,6 +132,20 @@ test("a call goes by WebRTC where it can, and its tracks with it", async () => {
   line.close();
 });
 
+test("a microphone is heard for a moment after it is taken away, unless it comes back", async () => {
+  line.carry("microphone", "the microphone");
+  line.open();
+  await settled();
+  const [microphone] = FakePeer.made[0].senders;
+  line.carry("microphone", null);
+  line.carry("microphone", "the microphone");
+  line.carry("microphone", null);
+  assert.equal(microphone.track, "the microphone");
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.equal(microphone.track, null);
+  line.close();
+});
+
 test("a server that takes no call is reached by WebSocket, with a word about it", async () => {
   status = 503;
   line.open();
@@ -157,6 +171,25 @@ test("a lost connection is made anew into the same session", async () => {
   );
   assert.equal(first.isClosed, true);
   assert.equal(line.isOpen, true);
+  line.close();
+});
+
+test("a try to come back that fails in a network not there yet is followed by another", async () => {
+  line.open();
+  await settled();
+  const answering = globalThis.fetch;
+  globalThis.fetch = async () => {
+    throw new TypeError("the network has changed");
+  };
+  FakePeer.made[0].become("failed");
+  await settled();
+  globalThis.fetch = answering;
+  assert.equal(line.isOpen, false);
+  FakePeer.made[1].become("failed"); // it was never there: nothing is lost with it
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.equal(line.isOpen, true);
+  assert.equal(FakePeer.made.length, 3);
+  assert.deepEqual(FakeWebSocket.opened, []);
   line.close();
 });
 

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from assistant.wire.refusals import EventRefused
-from assistant.wire.sdp import MAX_SDP_BYTES, parse_offer
+from assistant.wire.sdp import MAX_SDP_BYTES, fragment_username, parse_offer
 from tests.wire.offers import CHROMIUM
 
 
@@ -54,6 +54,24 @@ def test_the_peer_that_waits_is_met_by_one_that_begins_and_the_other_way_round()
     passive = parse_offer(CHROMIUM.replace("setup:actpass", "setup:passive"))
     active = parse_offer(CHROMIUM.replace("setup:actpass", "setup:active"))
     assert (passive.answered_setup, active.answered_setup) == ("active", "passive")
+
+
+def bundle_only(text: str) -> str:
+    """Return an offer of a client that counts on its bundle (``max-bundle``)."""
+    head, audio, *others = re.split(r"(?=^m=)", text, flags=re.MULTILINE)
+    guests = []
+    for other in others:
+        kept = re.sub(r"a=(ice-|fingerprint|setup|rtcp-mux).*\r\n", "", other)
+        kept = re.sub(r"^(m=\w+) 9 ", r"\1 0 ", kept)
+        guests.append(kept + "a=bundle-only\r\n")
+    return head + audio + "".join(guests)
+
+
+def test_sections_that_are_only_there_in_the_bundle_are_answered() -> None:
+    assert parse_offer(bundle_only(CHROMIUM)) == parse_offer(CHROMIUM)
+    outside = parse_offer(bundle_only(CHROMIUM).replace("BUNDLE 0 1 2", "BUNDLE 0 2"))
+    assert outside.video() == []
+    assert outside.has_channel
 
 
 def test_without_a_bundle_one_section_is_answered() -> None:
@@ -118,3 +136,13 @@ def test_mutations_are_answered_or_refused_and_nothing_else() -> None:
             codes.append(refused.code)
     assert 100 < len(codes) < 2900
     assert set(codes) == {"invalid_sdp"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a=ice-ufrag:!", "a=ice-ufrag:abcd\r\na=ice-ufrag:efgh", "a=mid:0", "x" * 70_000],
+)
+def test_a_fragment_names_one_agent_or_is_refused(text: str) -> None:
+    with pytest.raises(EventRefused):
+        fragment_username(text)
+    assert fragment_username("a=ice-ufrag:abcd\r\na=ice-pwd:x\r\na=mid:0") == "abcd"

@@ -2,7 +2,7 @@
 //
 //     node libwebrtc.mjs URL PCM      PCM: 16-bit mono at 48 kHz, raw
 //
-// Ends after the first response.done. Needs the package @roamhq/wrtc (NODE_PATH is heeded).
+// Ends after the first response.done. Needs @roamhq/wrtc: npm install in this folder.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 

@@ -4,7 +4,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from av import AudioFrame
 
 from assistant.config import RtcConfig
 from assistant.wire import link
@@ -60,6 +62,46 @@ def test_a_spoken_question_becomes_a_turn_and_is_answered(tmp_path: Path) -> Non
             at.engine.answer(await at.generate(), "yes")
             done = await caller.until("response.done")
             assert done["response"]["status"] == "completed"
+            await end(at, caller)
+
+    run(scenario())
+
+
+class Beep(Recording):
+    """A microphone that hears 20 ms of a tone, and says so before they are on their way."""
+
+    def __init__(self) -> None:
+        at_s = np.arange(960) / 48_000
+        beep = (20_000 * np.sin(2 * np.pi * 1000 * at_s)).astype("<i2")
+        super().__init__(bytes(2 * 48_000) + beep.tobytes())
+        self.is_heard = asyncio.Event()
+
+    async def recv(self) -> AudioFrame:
+        frame = await super().recv()
+        if frame.to_ndarray().max() > 10_000:
+            self.is_heard.set()
+        return frame
+
+
+@pytest.mark.service
+def test_what_is_said_when_the_button_is_let_go_is_part_of_the_turn(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        beep = Beep()
+        async with place(tmp_path) as at, Caller(beep) as caller:
+            await caller.call(at.app)
+            by_hand = {"audio": {"input": {"turn_detection": None}}}
+            caller.send("session.update", session={"type": "realtime", **by_hand})
+            await beep.is_heard.wait()
+            caller.send("input_audio_buffer.commit")
+            caller.send("response.create")
+            await at.generate()
+            clips = [
+                np.frombuffer(part.samples, np.float32)
+                for order in at.engine.of(link.Append)
+                for part in order.parts
+                if isinstance(part, link.AudioPart)
+            ]
+            assert np.concatenate(clips).max() > 0.1
             await end(at, caller)
 
     run(scenario())

@@ -1,0 +1,53 @@
+"""The page in Firefox: a recording asks over WebRTC, a camera shows."""
+
+import io
+import re
+import time
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from tests.clients.firefox import FIREFOX, firefox
+from tests.demo.pictures import RED_STAR, jpeg
+from tests.service.harness import DATA, RunningService, running
+
+pytestmark = pytest.mark.clients
+
+QUESTION = DATA / "demo" / "what_colour_is_this.flac"
+RECEIVED = re.compile(r"WebRTC: .*?(\d+) packets")
+GONE_S = 12.0
+
+
+def wav(recording: Path) -> bytes:
+    samples, rate_hz = soundfile.read(recording, dtype="int16")
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate_hz, format="WAV")
+    return file.getvalue()
+
+
+def num_packets(service: RunningService) -> int:
+    """Return how many packets the service counted, which it says at the end of a call."""
+    log, deadline = "", time.monotonic() + GONE_S
+    while (found := RECEIVED.search(log)) is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+        log += service.log()
+    assert found is not None, log
+    return int(found[1])
+
+
+@pytest.mark.skipif(FIREFOX is None, reason="needs Firefox")
+def test_a_spoken_question_about_what_the_camera_shows_is_answered_in_firefox(
+    tmp_path: Path,
+) -> None:
+    with running() as demo:
+        with firefox(tmp_path / "profile") as browser:
+            browser.open(demo.url, wav(QUESTION), jpeg((RED_STAR,)), before_s=4.0)
+            browser.until("document.querySelector('#model')?.textContent", 10)
+            browser.run("document.querySelector('#start-both').click()")
+            browser.until("document.body.dataset.connection === 'on'", 20)
+            assert browser.run("document.body.dataset.transport") == "webrtc"
+            browser.until("document.querySelector('.turn .reply[aria-busy=false]')", 40)
+            reply = browser.run("document.querySelector('.turn .reply').innerText")
+            assert reply == "It is red."
+        assert num_packets(demo) > 200
