@@ -5,7 +5,6 @@ from torch.testing import _comparison
 
 from assistant.model.checkpoint_writer import build_random
 
-
 # ``assert_close`` looks first whether a tensor is spread over several machines, and what
 # it asks takes a second to import.
 _comparison._HAS_DTENSOR = False
