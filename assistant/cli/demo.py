@@ -20,7 +20,6 @@ FOLDERS = {
     "commands": "recorded words with index.tsv (file, text, speaker)",
     "noise": "sounds that are no speech",
     "speech": "speech outside the demo's world",
-    "photos": "backgrounds",
 }
 
 
@@ -61,6 +60,14 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
     )
     for name, what in FOLDERS.items():
         parser.add_argument(f"--{name}", type=Path, metavar="DIR", help=what)
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="backgrounds; may be given more than once",
+    )
 
 
 def run_train(options: argparse.Namespace) -> int:
@@ -90,6 +97,8 @@ def _command(options: argparse.Namespace, lesson: str, threads: int) -> list[str
     for name in FOLDERS:
         folder = getattr(options, name)
         command += [f"--{name}", str(folder)] if folder is not None else []
+    for folder in options.photos:
+        command += ["--photos", str(folder)]
     if options.steps is not None:
         command += ["--steps", str(options.steps)]
     return command

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from assistant.demo import scenes, world
-from assistant.demo.scenes import COLOURS, SHAPES, Scene
-from assistant.demo.world import ASKS, TOOLS, Ask, Kind, Language, Tool
+from assistant.demo import questions, scenes, world
+from assistant.demo.questions import Turn, ask_about, phrase
+from assistant.demo.scenes import Scene
+from assistant.demo.world import ASKS, TOOLS, Ask, Language, Tool
 
 TRANSCRIBE = "Transcribe the audio clip into text."
 TRANSLATE = "Translate the audio to {}."
@@ -53,37 +54,10 @@ TOOL_INSTRUCTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """What one user turn consists of, and the right answer."""
-
-    text: str
-    """What is said or typed; "" is something strange that is said."""
-    answer: str
-    is_spoken: bool
-    scenes: tuple[Scene, ...] = ()
-    """What the pictures show that come with the turn, oldest first."""
-    instruction: str = ""
-    """Typed after what is said."""
-
-
-@dataclass(frozen=True, slots=True)
 class Dialogue:
     turns: tuple[Turn, ...]
     tools: tuple[Tool, ...] = ()
     instructions: str = ""
-
-
-_BY_KIND: dict[Kind, list[str]] = {}
-for _text, _ask in ASKS.items():
-    _BY_KIND.setdefault(_ask.kind, []).append(_text)
-
-
-def phrase(rng: np.random.Generator, kind: Kind, about: str = "") -> str:
-    """Return one of the ways to ask for something."""
-    texts = _BY_KIND[kind]
-    if about:
-        texts = [text for text in texts if ASKS[text].about == about]
-    return texts[int(rng.integers(len(texts)))]
 
 
 def draw_dialogue(
@@ -183,43 +157,34 @@ def picture_turn(rng: np.random.Generator, *, is_spoken: bool) -> Turn:
     return ask_about(rng, kinds[int(rng.integers(len(kinds)))], is_spoken=is_spoken)
 
 
-def ask_about(rng: np.random.Generator, kind: Kind, *, is_spoken: bool) -> Turn:
-    """Draw a scene and a question of one kind about it."""
-    if kind == "count":
-        number = int(rng.integers(0, scenes.MAX_OBJECTS + 1))
-        shapes = SHAPES if rng.random() < 0.5 else (str(rng.choice(SHAPES)),)
-        scene = scenes.draw_scene(
-            rng, number, same_colour=bool(rng.random() < 0.4), shapes=shapes
-        )
-    elif kind in ("see", "has_shape", "colour_of", "place_of"):
-        scene = scenes.draw_scene(rng, int(rng.choice([0, 1, 1, 2, 2, 3])))
-    else:
-        scene = scenes.draw_scene(rng, int(rng.random() < 0.9))
-    text = phrase(rng, kind, _topic(rng, kind, scene))
-    return Turn(text, world.answer(ASKS[text], [scene]), is_spoken, (scene,))
-
-
-def _topic(rng: np.random.Generator, kind: Kind, scene: Scene) -> str:
-    """Return the colour or shape that is asked for: half of the time one that is there."""
-    if kind == "is_colour":
-        topics, there = list(COLOURS), [thing.colour for thing in scene]
-    elif kind in ("is_shape", "has_shape", "colour_of", "place_of"):
-        topics, there = list(SHAPES), [thing.shape for thing in scene]
-    else:
-        return ""
-    share = 0.85 if kind in ("colour_of", "place_of") else 0.5
-    return str(rng.choice(there if there and rng.random() < share else topics))
+def seconds(rng: np.random.Generator, first: Turn, count: int) -> list[Turn]:
+    """Draw what may be asked next about the same thing, or else about its picture."""
+    turns: list[Turn] = []
+    for _ in range(count):
+        text = _follow_up(rng, first)
+        if text is None or rng.random() < 0.3:
+            turns += questions.ask_more(rng, first, 2, spoken=first.is_spoken)[1:]
+        else:
+            answer = world.answer(ASKS[text], first.scenes)
+            turns.append(replace(first, text=text, answer=answer))
+    return turns
 
 
 def _second(rng: np.random.Generator, first: Turn) -> Turn:
     """Draw what is asked next: about the same thing, or something else."""
-    ask = ASKS.get(first.text, Ask("word"))
-    if ask.kind in ("colour", "shape", "place", "is_colour", "is_shape"):
-        follow_ups = [kind for kind, base in world.FOLLOW_UPS.items() if base != ask.kind]
-        text = phrase(rng, follow_ups[int(rng.integers(len(follow_ups)))])
-        answer = world.answer(ASKS[text], first.scenes)
-        return Turn(text, answer, first.is_spoken, first.scenes)
-    return picture_turn(rng, is_spoken=first.is_spoken)
+    text = _follow_up(rng, first)
+    if text is None:
+        return picture_turn(rng, is_spoken=first.is_spoken)
+    return replace(first, text=text, answer=world.answer(ASKS[text], first.scenes))
+
+
+def _follow_up(rng: np.random.Generator, first: Turn) -> str | None:
+    """Return a question that says what it is about only together with ``first``."""
+    kind = ASKS.get(first.text, Ask("word")).kind
+    if kind not in ("colour", "shape", "place", "is_colour", "is_shape"):
+        return None
+    kinds = [after for after, base in world.FOLLOW_UPS.items() if base != kind]
+    return phrase(rng, kinds[int(rng.integers(len(kinds)))])
 
 
 def _change(rng: np.random.Generator, is_spoken: bool) -> tuple[Turn, ...]:
@@ -254,22 +219,34 @@ def _change(rng: np.random.Generator, is_spoken: bool) -> tuple[Turn, ...]:
 
 
 def with_tools(rng: np.random.Generator, is_spoken: bool) -> Dialogue:
+    """Draw one turn to an assistant that has functions."""
+    opening, (turn,) = tool_turns(rng, 1, float(is_spoken))
+    return replace(opening, turns=(turn,))
+
+
+def tool_turns(
+    rng: np.random.Generator, count: int, spoken: float
+) -> tuple[Dialogue, list[Turn]]:
+    """Draw some functions, in a conversation yet to begin, and turns it may begin with."""
     purposes = [str(purpose) for purpose in rng.permutation(list(TOOLS))]
     purposes = purposes[: int(rng.integers(1, 6))]
-    instructions = str(rng.choice(TOOL_INSTRUCTIONS))
-    text = car_command(rng)
-    if rng.random() < 0.25:
-        turn = plain_turn(rng, is_spoken=is_spoken)
-        if turn.text not in ASKS or ASKS[turn.text].kind != "car":
-            tools = tuple(draw_tool(rng, purpose) for purpose in purposes)
-            return Dialogue((turn,), tools, instructions)
-    # Half of the commands would need a function that is not there, were it left to chance.
-    purpose = world.CAR[ASKS[text].about][2].split()[0]
-    if purpose not in purposes and rng.random() < 0.6:
-        purposes[int(rng.integers(len(purposes)))] = purpose
     tools = tuple(draw_tool(rng, purpose) for purpose in purposes)
-    answer = world.answer(ASKS[text], (), tools)
-    return Dialogue((Turn(text, answer, is_spoken),), tools, instructions)
+    opening = Dialogue((), tools, str(rng.choice(TOOL_INSTRUCTIONS)))
+    turns: list[Turn] = []
+    while len(turns) < count:
+        is_spoken = bool(rng.random() < spoken)
+        if rng.random() < 0.2:
+            turn = plain_turn(rng, is_spoken=is_spoken)
+            if turn.text not in ASKS or ASKS[turn.text].kind != "car":
+                turns.append(turn)
+            continue
+        # Left to chance, half of the commands would need a function that is not there.
+        text, has_tool = car_command(rng), bool(rng.random() < 0.6)
+        while (world.CAR[ASKS[text].about][2].split()[0] in purposes) != has_tool:
+            text = car_command(rng)
+        answer = world.answer(ASKS[text], (), tools)
+        turns.append(Turn(text, answer, is_spoken))
+    return opening, turns
 
 
 def draw_tool(rng: np.random.Generator, purpose: str) -> Tool:
@@ -283,7 +260,7 @@ def draw_tool(rng: np.random.Generator, purpose: str) -> Tool:
 def written_down(rng: np.random.Generator) -> Turn:
     """Draw something said with the request to write it down or to translate it."""
     if rng.random() < 0.5:
-        kind = list(_BY_KIND)[int(rng.integers(len(_BY_KIND)))]
+        kind = questions.KINDS[int(rng.integers(len(questions.KINDS)))]
         text = phrase(rng, kind)
         return Turn(text, text, True, (), TRANSCRIBE)
     talk = list(world.TALK.values())

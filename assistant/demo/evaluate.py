@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from assistant.demo import ask, augment, dialogues, scenes, world
+from assistant.demo import ask, augment, dialogues, questions, scenes, world
 from assistant.demo.clips import Clips, Float16Array
 from assistant.demo.corpus import Corpus
-from assistant.demo.dialogues import Dialogue, Turn
+from assistant.demo.dialogues import Dialogue
+from assistant.demo.questions import Turn
 from assistant.demo.scenes import UInt8Array
 from assistant.demo.talk import Script, Sight, Sound, Spelling
 from assistant.demo.world import Tool
@@ -161,7 +162,7 @@ def _seeing(
         return hits
     for number in range(count):
         kind = world.PICTURE_KINDS[number % len(world.PICTURE_KINDS)]
-        turn = dialogues.ask_about(rng, kind, is_spoken=is_spoken)
+        turn = questions.ask_about(rng, kind, is_spoken=is_spoken)
         if is_spoken and turn.text not in takes:
             continue
         sound = held_out.clip(int(rng.choice(takes[turn.text]))) if is_spoken else None

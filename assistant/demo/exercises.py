@@ -5,12 +5,13 @@ To look things up in a picture has to be learned before there is much else to lo
 it is never learned: typed questions about sparse pictures come first, each skill by
 itself. First to find the one thing there is, then to compare it with what is asked for,
 then to find one among several, then to name them all. Speech, all that needs no picture,
-tools and conversations of several turns come on top, while the pictures fill up.
+tools and conversations of several turns come on top, while the pictures fill up. What is
+long, a picture or a list of tools, is asked about several times.
 """
 
 import numpy as np
 
-from assistant.demo import dialogues, talk
+from assistant.demo import dialogues, questions, talk
 from assistant.demo.adapter import PROJECTORS
 from assistant.demo.dialogues import Dialogue
 from assistant.demo.talk import Script, Sight, Spelling
@@ -34,11 +35,11 @@ STAGES: tuple[tuple[int, Shares], ...] = (
 TYPED_STEPS = STAGES[-1][0]
 SINGLE_STEPS = 2000
 """Until then there are no conversations of several turns."""
-EARLY_SHARES, LATE_SHARES = (0.38, 0.2, 0.24, 0.06), (0.32, 0.1, 0.32, 0.04)
+EARLY_SHARES, LATE_SHARES = (0.42, 0.2, 0.2, 0.06), (0.4, 0.1, 0.24, 0.04)
 """Of questions, plain turns, tools and writing down; the rest has several turns."""
-LATE_STEPS = 3800
+LATE_STEPS = 3000
 """From here on what is long and hard has more room."""
-FILLING_FROM, FILLING_STEPS = 2200, 900
+FILLING_FROM, FILLING_STEPS = 1900, 900
 
 
 def share_of_nothing(step: int) -> float:
@@ -59,19 +60,21 @@ def talking(
         kind = kinds[int(rng.integers(len(kinds)))]
         return kind, _questions(spelling, rng, 32, (kind,), 0.0)
     shares = EARLY_SHARES if step < LATE_STEPS else LATE_SHARES
-    questions, plain, tools, written = np.cumsum(shares)
-    if choice < questions:
-        return "questions", _questions(spelling, rng, 24, KINDS, spoken)
+    questioned, plain, tools, written = np.cumsum(shares)
+    if choice < questioned:
+        return "questions", _questions(spelling, rng, 10, KINDS, spoken, 5)
     if choice < plain:
         return "plain", _plain(spelling, rng, 32, spoken)
     if choice < tools:
-        return "tools", _tools(spelling, rng, 10, spoken)
+        return "tools", _tools(spelling, rng, 5, spoken, 6)
     if choice < written or step < SINGLE_STEPS:
         return "written", [
             spelling.script(Dialogue((dialogues.written_down(rng),)), rng)
             for _ in range(24)
         ]
-    has_picture = bool(rng.random() < 0.7)
+    if rng.random() < 0.4:
+        return "follow-ups", _follow_ups(spelling, rng, 7, spoken, 5)
+    has_picture = bool(rng.random() < 0.6)
     scripts = talk.draw_scripts(spelling, rng, 10, has_picture=has_picture)
     return "several turns", scripts
 
@@ -94,13 +97,13 @@ def sensing(
     if choice < 0.08:
         return "typed", _plain(spelling, rng, 24, None), None
     if choice < 0.18:
-        return "typed tools", _tools(spelling, rng, 10, 0.0), None
+        return "typed tools", _tools(spelling, rng, 4, 0.0, 6), None
     if choice < 0.5:
-        kind, scripts = "questions", _questions(spelling, rng, 14, KINDS, 0.8)
+        kind, scripts = "questions", _questions(spelling, rng, 8, KINDS, 0.7, 3)
     elif choice < 0.7:
         kind, scripts = "plain", _plain(spelling, rng, 24, 1.0)
     elif choice < 0.8:
-        kind, scripts = "tools", _tools(spelling, rng, 8, 1.0)
+        kind, scripts = "tools", _tools(spelling, rng, 3, 1.0, 5)
     else:
         kind, has_picture = "several turns", bool(rng.random() < 0.7)
         scripts = talk.draw_scripts(spelling, rng, 8, has_picture=has_picture, spoken=0.9)
@@ -116,13 +119,32 @@ def _questions(
     count: int,
     kinds: tuple[Kind, ...],
     spoken: float,
+    each: int = 1,
 ) -> list[Script]:
+    """Draw ``count`` pictures, and ``each`` so many questions."""
     scripts = []
     for _ in range(count):
         kind = kinds[int(rng.choice(len(kinds)))]
         is_spoken = bool(rng.random() < spoken)
-        turn = dialogues.ask_about(rng, kind, is_spoken=is_spoken)
-        scripts.append(spelling.script(Dialogue((turn,)), rng))
+        turn = questions.ask_about(rng, kind, is_spoken=is_spoken)
+        if each == 1:
+            scripts.append(spelling.script(Dialogue((turn,)), rng))
+            continue
+        turns = questions.ask_more(rng, turn, each, spoken=spoken)
+        scripts.append(spelling.forked(Dialogue(()), turns, rng))
+    return scripts
+
+
+def _follow_ups(
+    spelling: Spelling, rng: np.random.Generator, count: int, spoken: float, each: int
+) -> list[Script]:
+    """Draw ``count`` questions about pictures, and ``each`` so many that may follow."""
+    scripts = []
+    for _ in range(count):
+        is_spoken = bool(rng.random() < spoken)
+        first = dialogues.picture_turn(rng, is_spoken=is_spoken)
+        seconds = dialogues.seconds(rng, first, each)
+        scripts.append(spelling.forked(Dialogue((first,)), seconds, rng))
     return scripts
 
 
@@ -138,9 +160,9 @@ def _plain(
 
 
 def _tools(
-    spelling: Spelling, rng: np.random.Generator, count: int, spoken: float
+    spelling: Spelling, rng: np.random.Generator, count: int, spoken: float, each: int
 ) -> list[Script]:
+    """Draw ``count`` lists of tools, and ``each`` so many requests."""
     return [
-        spelling.script(dialogues.with_tools(rng, bool(rng.random() < spoken)), rng)
-        for _ in range(count)
+        spelling.forked(*dialogues.tool_turns(rng, each, spoken), rng) for _ in range(count)
     ]

@@ -28,7 +28,7 @@ DENSE_WEIGHT = 0.5
 IGNORED = -100
 SIZES = ((192, 144), (192, 144), (192, 144), (160, 160), (144, 192), (192, 108))
 """Width and height of whole pictures."""
-_NUMBERS = (0, 1, 1, 1, 2, 2, 3, 4, 5, 6)
+_NUMBERS = (0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 5, 6)
 
 
 def draw_pictures(
@@ -61,6 +61,8 @@ class _Truth:
     thing_colours: Tensor
     places: Tensor
     """As ``thing_shapes``; 3 x 3 places of the whole picture, row by row."""
+    ranks: Tensor
+    """As ``thing_shapes``; as which of all a thing would be named."""
     counts: Tensor
     """[B]."""
 
@@ -70,19 +72,21 @@ class _Truth:
     ) -> "_Truth":
         labels = [scenes.patch_labels(scene, *shown, rows, cols) for scene in several]
         tall, wide = -(-rows // 2), -(-cols // 2)
-        things = torch.zeros(3, len(several), tall, wide, dtype=torch.int64)
-        things[2] = IGNORED
+        things = torch.zeros(4, len(several), tall, wide, dtype=torch.int64)
+        things[2:] = IGNORED
         for index, scene in enumerate(several):
-            for row, col, thing in middles(scene, shown):
+            for rank, (row, col, thing) in enumerate(middles(scene, shown)):
                 things[0, index, row, col] = SHAPES.index(thing.shape) + 1
                 things[1, index, row, col] = list(COLOURS).index(thing.colour) + 1
                 things[2, index, row, col] = 3 * thing.cell[0] + thing.cell[1]
+                things[3, index, row, col] = rank
         return cls(
             torch.from_numpy(np.stack([label[0] for label in labels])),
             torch.from_numpy(np.stack([label[1] for label in labels])),
             things[0],
             things[1],
             things[2],
+            things[3],
             torch.tensor([len(scene) for scene in several]),
         )
 
@@ -140,9 +144,15 @@ def whole_loss(
     truth = _Truth.of(several, shown, *seen.shape[1:3])
     total, scores = _naming_loss(heads, seen, truth)
     pooled = network.pool(seen)
-    where = heads.place(pooled).flatten(0, 2)
     if bool((truth.places != IGNORED).any()):
-        total = total + cross_entropy(where, truth.places.flatten(), ignore_index=IGNORED)
+        for name, head, wanted in (
+            ("place", heads.place, truth.places),
+            ("rank", heads.rank, truth.ranks),
+        ):
+            there = wanted != IGNORED
+            logits = head(pooled[there])
+            total = total + cross_entropy(logits, wanted[there])
+            scores[name] = float((logits.argmax(1) == wanted[there]).float().mean())
     many = heads.count(pooled[:, 0])  # [B, w, MAX_OBJECTS + 1]
     total = total + cross_entropy(
         many.flatten(0, 1), truth.counts[:, None].expand(-1, many.shape[1]).flatten()

@@ -2,10 +2,11 @@
 What perfect senses would tell the language model, as embeddings that never change.
 
 A spoken word is the embedding of its token, a pause that of nothing. Where the middle of
-a thing is in a picture, there the words of its shape and its colour are told, and where
-that is; the first row of patches tells how many things there are as well; all else is
-nothing. The ears and the eyes learn to produce these, and the language model learns from
-them before the ears and the eyes can do so: the three need not wait for each other.
+a thing is in a picture, there the words of its shape and its colour are told, where that
+is, and as which of all it would be named; the first row of patches tells how many things
+there are as well; all else is nothing. The ears and the eyes learn to produce these, and
+the language model learns from them before they can do so: the three need not wait for
+each other.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,14 @@ import tokenizers
 import torch
 from torch import Tensor
 
-from assistant.demo.scenes import COLOURS, MAX_OBJECTS, SHAPES, Scene, Thing
+from assistant.demo.scenes import (
+    COLOURS,
+    MAX_OBJECTS,
+    SHAPES,
+    Scene,
+    Thing,
+    in_reading_order,
+)
 from assistant.demo.world import NUMBERS, WORDS
 from assistant.model.images import fit
 
@@ -59,6 +67,8 @@ class Ideal:
     """[9, H], row by row."""
     counts: Tensor
     """[MAX_OBJECTS + 1, H]."""
+    ranks: Tensor
+    """[MAX_OBJECTS, H]: named first, second ..., in the order of reading."""
     nothing: Tensor
     """[H]: told everywhere, else there would be nothing to tell from a thing."""
     marks: Tensor
@@ -90,6 +100,7 @@ class Ideal:
             counts=torch.cat([drawn(1), spelled(NUMBERS[1 : MAX_OBJECTS + 1])]),
             nothing=drawn(1)[0],
             marks=drawn(2),
+            ranks=drawn(MAX_OBJECTS),
         )
 
     def sound(self, text: str, rng: np.random.Generator) -> Tensor:
@@ -152,11 +163,14 @@ class Ideal:
         tall, wide = -(-rows // 2), -(-cols // 2)
         told = self.nothing.repeat(tall, wide, 1)
         told[0] += self.counts[len(scene)]
-        for row, col, thing in middles(scene, shown):
+        for rank, (row, col, thing) in enumerate(middles(scene, shown)):
             kind = SHAPES.index(thing.shape) + 1, list(COLOURS).index(thing.colour) + 1
             place = 3 * thing.cell[0] + thing.cell[1]
             told[row, col] += (
-                self.shapes[kind[0]] + self.colours[kind[1]] + self.places[place]
+                self.shapes[kind[0]]
+                + self.colours[kind[1]]
+                + self.places[place]
+                + self.ranks[rank]
             )
         ends = self.marks[:1].expand(tall, 1, -1)
         return torch.cat([told, ends], dim=1).flatten(0, 1)
@@ -164,10 +178,13 @@ class Ideal:
 
 def middles(scene: Scene, shown: tuple[float, float]) -> list[tuple[int, int, Thing]]:
     """
-    Return the pooled patch (row, column) of the middle of each thing.
+    Return the pooled patch (row, column) of the middle of each thing, as one reads.
 
     Args:
         scene: What is there.
         shown: Height and width of the picture, in patches.
     """
-    return [(int(t.y * shown[0] / 2), int(t.x * shown[1] / 2), t) for t in scene]
+    return [
+        (int(t.y * shown[0] / 2), int(t.x * shown[1] / 2), t)
+        for t in in_reading_order(scene)
+    ]

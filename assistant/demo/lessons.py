@@ -45,6 +45,7 @@ class Heads(nn.Module):
         self.count = nn.Linear(config.vision.hidden_size, MAX_OBJECTS + 1)
         self.word = nn.Linear(config.audio.hidden_size, len(WORDS) + 1)
         self.bag = nn.Linear(config.audio.hidden_size, len(WORDS) + 1)
+        self.rank = nn.Linear(config.vision.hidden_size, MAX_OBJECTS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from torch.nn.functional import gelu, pad, scaled_dot_product_attention, silu
 
 from assistant.demo import initial
 from assistant.demo.adapter import PROJECTORS, Adapter
+from assistant.demo.fork import Fork
 from assistant.demo.scenes import Float32Array
 from assistant.model.audio import AudioEncoder, AudioTower, Projector
 from assistant.model.config import (
@@ -288,8 +289,8 @@ class _Reader(nn.Module):
         super().__init__()
         self.decoder = decoder
 
-    def forward(self, embeds: Tensor) -> Tensor:
-        return read(self.decoder, embeds)
+    def forward(self, embeds: Tensor, fork: Fork | None) -> Tensor:
+        return read(self.decoder, embeds, fork)
 
 
 def adapter_of(net: Network, mode: Projector) -> Adapter:
@@ -299,27 +300,40 @@ def adapter_of(net: Network, mode: Projector) -> Adapter:
     return adapter
 
 
-def read_adapted(net: Network, embeds: Tensor, mode: Projector) -> Tensor:
-    """Read sequences [B, T, H] with the adapter of ``mode`` merged."""
+def read_adapted(
+    net: Network, embeds: Tensor, mode: Projector, fork: Fork | None = None
+) -> Tensor:
+    """Read sequences [B, T, H] as ``read``, with the adapter of ``mode`` merged."""
     merged = adapter_of(net, mode).merged(net.decoder)
     weights = {f"decoder.{name}": weight for name, weight in merged.items()}
-    out: Tensor = torch.func.functional_call(_Reader(net.decoder), weights, (embeds,))
+    out: Tensor = torch.func.functional_call(_Reader(net.decoder), weights, (embeds, fork))
     return out
 
 
-def read(decoder: Decoder, embeds: Tensor) -> Tensor:
-    """Read sequences [B, T, H] from position 0: hidden states [B, T, H]."""
+def read(decoder: Decoder, embeds: Tensor, fork: Fork | None = None) -> Tensor:
+    """
+    Read sequences [B, T, H] from position 0: hidden states [B, T, H].
+
+    With a ``fork`` each of its endings reads what comes before all of them, and itself.
+    """
     batch, length, size = embeds.shape
-    cos, sin = (
-        torch.cat([table] * batch) for table in decoder.rope.for_span(0, length, embeds)
-    )
+    in_a_row = torch.arange(length).repeat(batch)
+    positions = in_a_row if fork is None else fork.positions.flatten()
+    cos, sin = (table[positions] for table in decoder.rope.for_span(0, length, embeds))
     hidden = embeds.reshape(batch * length, size)
     for block in decoder.blocks:
         q, k, v = (
             x.view(batch, length, *x.shape[1:]).transpose(1, 2)
             for x in block.self_attn.project(block.input_layernorm(hidden), cos, sin)
         )
-        attended = scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+        attended = scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=None if fork is None else fork.mask,
+            is_causal=fork is None,
+            enable_gqa=True,
+        )
         hidden = block.finish(hidden, attended.transpose(1, 2).reshape(batch * length, -1))
     out: Tensor = decoder.norm(hidden)
     return out.view(batch, length, size)

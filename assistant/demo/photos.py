@@ -12,16 +12,29 @@ from assistant.model.images import open_image
 
 LONGER_SIDE = 400
 HELD_OUT_EVERY = 4
-VARIANTS = 6
+VARIANTS = 8
 MAX_PIXELS = 40_000_000
 
 
 def read_photos(
-    folder: Path | None, say: Callable[[str], None]
+    folders: Sequence[Path], say: Callable[[str], None]
 ) -> tuple[list[UInt8Array], list[UInt8Array]]:
-    """Return photos [h, w, 3] to train on and photos held out, in the order of names."""
+    """Return photos [h, w, 3] to train on and photos held out, some of each folder."""
+    kept: list[UInt8Array] = []
+    held_out: list[UInt8Array] = []
+    for folder in folders:
+        photos = _read_folder(folder)
+        held_out += photos[::HELD_OUT_EVERY]
+        kept += [photo for i, photo in enumerate(photos) if i % HELD_OUT_EVERY]
+    if not held_out:
+        say("absent: photos as backgrounds (give a folder)")
+    return kept, held_out
+
+
+def _read_folder(folder: Path) -> list[UInt8Array]:
+    """Return its photos [h, w, 3], in the order of names."""
     photos: list[UInt8Array] = []
-    for file in sorted(folder.iterdir()) if folder is not None else ():
+    for file in sorted(folder.iterdir()):
         try:
             photo = open_image(file.read_bytes(), max_pixels=MAX_PIXELS)
         except MediaError:  # a list of licences, say
@@ -29,11 +42,7 @@ def read_photos(
         scale = LONGER_SIDE / max(photo.shape[:2])
         small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         photos.append(np.ascontiguousarray(small, dtype=np.uint8))
-    if not photos:
-        say("absent: photos as backgrounds (give a folder)")
-    held_out = photos[::HELD_OUT_EVERY]
-    kept = [photo for i, photo in enumerate(photos) if i % HELD_OUT_EVERY]
-    return kept, held_out
+    return photos
 
 
 def varied(photos: Sequence[UInt8Array]) -> list[UInt8Array]:

@@ -72,6 +72,11 @@ Scene = tuple[Thing, ...]
 """Empty: there is nothing to see."""
 
 
+def in_reading_order(scene: Scene) -> list[Thing]:
+    """Return things as one reads: row by row of the 3 x 3 places, from left to right."""
+    return sorted(scene, key=lambda thing: (thing.cell, thing.x))
+
+
 def draw_scene(
     rng: np.random.Generator,
     num_things: int,

@@ -13,6 +13,9 @@ import numpy.typing as npt
 
 UInt8Array = npt.NDArray[np.uint8]
 
+LEAVES_SHARE = 0.3
+"""Of made-up backgrounds."""
+
 
 def background(
     rng: np.random.Generator,
@@ -28,7 +31,7 @@ def background(
     width, height = size
     if photos:
         photo = photos[int(rng.integers(len(photos)))]
-        scale = span * float(rng.uniform(0.4, 1.0))
+        scale = span * float(rng.uniform(0.3, 1.0))
         rows, cols = int(photo.shape[0] * scale), int(photo.shape[1] * scale)
         top = int(rng.integers(photo.shape[0] - rows + 1))
         left = int(rng.integers(photo.shape[1] - cols + 1))
@@ -53,6 +56,8 @@ def background(
     canvas = np.ascontiguousarray(np.clip(picture, 0, 255).astype(np.uint8))
     if kind > 0.7:
         _clutter(canvas, rng)
+    if span == 1 and rng.random() < LEAVES_SHARE:
+        _leaves(canvas, rng)
     return canvas
 
 
@@ -61,6 +66,26 @@ def _paper(rng: np.random.Generator) -> list[float]:
     grey = rng.choice([rng.uniform(150, 255), rng.uniform(0, 255)])
     tint = rng.normal(0, rng.choice([3, 18]), 3)
     return list(np.clip(grey + tint, 0, 255))
+
+
+def _leaves(canvas: UInt8Array, rng: np.random.Generator) -> None:
+    """
+    Cover it with jagged flakes of all sizes, none of which has a name here.
+
+    As photos they have edges at every scale, and nothing in them is to be seen. After
+    A. Lee, D. Mumford and J. Huang, "Occlusion models for natural images" (2001).
+    """
+    height, width = canvas.shape[:2]
+    spread, middle = float(rng.uniform(10, 60)), canvas.mean((0, 1))
+    for _ in range(int(rng.integers(30, 160))):
+        radius = 0.025 * max(height, width) * float(rng.uniform(0.02, 1)) ** -0.7
+        angles = np.sort(rng.uniform(0, 2 * math.pi, int(rng.integers(5, 11))))
+        reach = radius * rng.uniform(0.25, 1, len(angles))
+        stretch = float(rng.uniform(0.2, 1))
+        points = np.stack([np.cos(angles) * reach, np.sin(angles) * reach * stretch], 1)
+        points += rng.uniform(0, 1, 2) * (width, height)
+        shade = np.clip(middle + rng.normal(0, spread, 3), 0, 255).tolist()
+        cv2.fillPoly(canvas, [np.round(points).astype(np.int32)], shade, cv2.LINE_AA)
 
 
 def _clutter(canvas: UInt8Array, rng: np.random.Generator) -> None:

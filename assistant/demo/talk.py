@@ -16,11 +16,13 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from assistant.demo import dialogues, network
-from assistant.demo.dialogues import Dialogue, Turn
+from assistant.demo.dialogues import Dialogue
 from assistant.demo.eyes import SIZES, draw_pictures
+from assistant.demo.fork import Fork
 from assistant.demo.ideal import IMAGE_SIZE, PATCH_SIZE, Ideal
 from assistant.demo.lessons import Materials, sound_batch, strange, take
 from assistant.demo.network import Network
+from assistant.demo.questions import Turn
 from assistant.demo.scenes import Scene
 from assistant.model.audio import Projector
 from assistant.model.images import prepare_image
@@ -30,14 +32,25 @@ IGNORED = -100
 
 @dataclass(slots=True)
 class Script:
-    """One conversation as pieces in the order in which they are read."""
+    """
+    One conversation as pieces in the order in which they are read.
+
+    It may end in one of several ways, which know nothing of each other: what they share
+    is read but once.
+    """
 
     pieces: list["list[int] | Sound | Sight"] = field(default_factory=list)
     is_answer: list[bool] = field(default_factory=list)
+    endings: list[int] = field(default_factory=list)
+    """The piece that each of several endings begins with."""
 
     def add(self, piece: "list[int] | Sound | Sight", *, is_answer: bool = False) -> None:
         self.pieces.append(piece)
         self.is_answer.append(is_answer)
+
+    def begin_ending(self) -> None:
+        """Let what is added from now on be another ending."""
+        self.endings.append(len(self.pieces))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +91,25 @@ class Spelling:
 
     def script(self, dialogue: Dialogue, rng: np.random.Generator) -> Script:
         """Write down a conversation."""
+        script = self._opened(dialogue)
+        for turn in dialogue.turns:
+            self._show(script, turn.scenes)
+            self._ask(script, turn, rng)
+        return script
+
+    def forked(
+        self, dialogue: Dialogue, lasts: Sequence[Turn], rng: np.random.Generator
+    ) -> Script:
+        """Write down a conversation that goes on with any of ``lasts``, of one scene."""
+        script = self.script(dialogue, rng)
+        self._show(script, lasts[0].scenes)
+        for turn in lasts:
+            assert turn.scenes == lasts[0].scenes
+            script.begin_ending()
+            self._ask(script, turn, rng)
+        return script
+
+    def _opened(self, dialogue: Dialogue) -> Script:
         script = Script()
         if dialogue.tools or dialogue.instructions:
             system = [self.control("system"), *self.text(dialogue.instructions)]
@@ -86,14 +118,14 @@ class Spelling:
                 system += [self.control("tool"), *self.text(f"[{listed}]")]
                 system.append(self.control("/tool"))
             script.add([*system, self.control("end")])
-        for turn in dialogue.turns:
-            self._write_turn(script, turn, rng)
         return script
 
-    def _write_turn(self, script: Script, turn: Turn, rng: np.random.Generator) -> None:
+    def _show(self, script: Script, scenes: Sequence[Scene]) -> None:
         script.add([self.control("user")])
-        for scene in turn.scenes:
+        for scene in scenes:
             script.add(Sight(scene))
+
+    def _ask(self, script: Script, turn: Turn, rng: np.random.Generator) -> None:
         if turn.is_spoken:
             script.add(Sound(turn.text))
             words = turn.instruction
@@ -191,7 +223,9 @@ def answers_loss(
     mode: Projector | None = None,
 ) -> tuple[Tensor, float]:
     """
-    Return the loss of the answers and the share of conversations without a mistake.
+    Return the loss of the answers, and the share of endings without a mistake.
+
+    A conversation with one ending counts as an ending.
 
     Args:
         net: Reads them, with the adapter of ``mode``, if any.
@@ -199,28 +233,38 @@ def answers_loss(
         sensed: What was seen and heard, by the id of the piece.
         mode: Which adapter.
     """
-    rows, targets = [], []
+    rows, targets, endings = [], [], []
     table = net.decoder.embed_tokens.weight
     for script in scripts:
-        parts, wanted = [], []
-        for piece, is_answer in zip(script.pieces, script.is_answer, strict=True):
+        parts, wanted, of = [], [], []
+        ending = 0
+        for index, piece in enumerate(script.pieces):
+            ending += index in script.endings
             if isinstance(piece, list):
                 parts.append(table[piece])
-                wanted += piece if is_answer else [IGNORED] * len(piece)
+                wanted += piece if script.is_answer[index] else [IGNORED] * len(piece)
             else:
                 parts.append(sensed[id(piece)])
                 wanted += [IGNORED] * len(parts[-1])
+            of += [ending] * len(parts[-1])
         rows.append(torch.cat(parts)[:-1])
         targets.append(torch.tensor(wanted[1:]))
+        endings.append(torch.tensor(of[:-1]))
     embeds = pad_sequence(rows, batch_first=True)
     labels = pad_sequence(targets, batch_first=True, padding_value=IGNORED)
+    of_rows = pad_sequence(endings, batch_first=True, padding_value=-1)
+    fork = Fork.of(of_rows) if any(script.endings for script in scripts) else None
     if mode is None:
-        hidden = network.read(net.decoder, embeds)
+        hidden = network.read(net.decoder, embeds, fork)
     else:
-        hidden = network.read_adapted(net, embeds, mode)
+        hidden = network.read_adapted(net, embeds, mode, fork)
     asked = labels != IGNORED
     logits = net.decoder.logits(hidden[asked])
     loss = cross_entropy(logits, labels[asked])
-    wrong = torch.zeros(labels.shape, dtype=torch.bool)
-    wrong[asked] = logits.argmax(1) != labels[asked]
-    return loss, 1 - float(wrong.any(1).float().mean())
+    wrong = logits.argmax(1) != labels[asked]
+    # Number all endings of all rows.
+    of_answers = (of_rows + torch.arange(len(rows))[:, None] * labels.shape[1])[asked]
+    is_wrong = torch.zeros(labels.numel(), dtype=torch.int64)
+    is_wrong.index_add_(0, of_answers, wrong.long())
+    learned = list(set(of_answers.tolist()))
+    return loss, float((is_wrong[learned] == 0).float().mean())

@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from assistant.demo.scenes import COLOURS, COLUMNS, ROWS, SHAPES, Scene, Thing
+from assistant.demo.scenes import (
+    COLOURS,
+    COLUMNS,
+    ROWS,
+    SHAPES,
+    Scene,
+    Thing,
+    in_reading_order,
+)
 
 Kind = Literal[
     "word", "talk", "car", "colour", "shape", "count", "place", "see", "is_colour",
@@ -280,8 +288,7 @@ def _look(ask: Ask, scene: Scene) -> str:
         count = len(scene)
         return "There is one." if count == 1 else f"There are {_COUNTS[count]}."
     if kind == "see":
-        # As one reads: row by row.
-        ordered = sorted(scene, key=lambda thing: (thing.cell, thing.x))
+        ordered = in_reading_order(scene)
         named = [_article(f"{thing.colour} {thing.shape}") for thing in ordered]
         return f"I see {' and '.join(named)}."
     if kind in ("colour_of", "place_of"):

@@ -65,3 +65,29 @@ def test_what_is_typed_differs_in_capitals_and_marks_only() -> None:
     assert len(typed) > 4
     bare = {text.lower().rstrip("?.").replace("color", "colour") for text in typed}
     assert bare == {"what colour is this"}
+
+
+def test_tools_are_asked_for_whether_they_are_there_or_not() -> None:
+    rng = np.random.default_rng(0)
+    answers = []
+    for _ in range(60):
+        opening, turns = dialogues.tool_turns(rng, 6, 0.5)
+        assert opening.turns == ()
+        for turn in turns:
+            if turn.text in ASKS:
+                assert turn.answer == world.answer(ASKS[turn.text], (), opening.tools)
+            answers.append(turn.answer)
+    assert 0.4 < np.mean([a.startswith("<|tool_call|>") for a in answers]) < 0.56
+    assert 0.24 < np.mean([a == world.NO_TOOL for a in answers]) < 0.4
+
+
+def test_what_may_follow_is_about_the_same_picture() -> None:
+    rng = np.random.default_rng(0)
+    followed = set()
+    for _ in range(60):
+        first = dialogues.picture_turn(rng, is_spoken=True)
+        for turn in dialogues.seconds(rng, first, 4):
+            assert turn.scenes == first.scenes
+            assert turn.answer == world.answer(ASKS[turn.text], turn.scenes)
+            followed.add(ASKS[turn.text].kind)
+    assert set(world.FOLLOW_UPS) < followed

@@ -43,5 +43,19 @@ def test_a_thing_shows_where_it_is(ideal: Ideal) -> None:
 def test_the_middle_of_a_thing_tells_what_it_is(ideal: Ideal) -> None:
     thing = Thing("square", "red", 0.25, 0.5, radius=0.3, angle=0.0)
     told = ideal.rows((thing,), (9, 12), 9, 12).view(5, 7, -1)[2, 1] - ideal.nothing
-    expected = ideal.shapes[2] + ideal.colours[1] + ideal.places[3]
+    expected = ideal.shapes[2] + ideal.colours[1] + ideal.places[3] + ideal.ranks[0]
     torch.testing.assert_close(told, expected)
+
+
+def test_things_are_numbered_as_one_reads(ideal: Ideal) -> None:
+    right, left, below = (
+        Thing("square", "red", x, y, radius=0.1, angle=0.0)
+        for x, y in ((0.8, 0.2), (0.2, 0.25), (0.2, 0.8))
+    )
+    told = ideal.rows((below, right, left), (9, 12), 9, 12).view(5, 7, -1)
+    patches = ((1, 1), (0, 4), (3, 1))
+    same = ideal.nothing + ideal.shapes[2] + ideal.colours[1]
+    for rank, ((row, col), place) in enumerate(zip(patches, (0, 2, 6), strict=True)):
+        counted = ideal.counts[3] if row == 0 else torch.zeros_like(same)
+        expected = same + ideal.places[place] + ideal.ranks[rank] + counted
+        torch.testing.assert_close(told[row, col], expected)

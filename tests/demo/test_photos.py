@@ -6,20 +6,26 @@ import PIL.Image
 from assistant.demo.photos import VARIANTS, read_photos, varied
 
 
-def test_every_fourth_photo_is_held_out(tmp_path: Path) -> None:
-    for number in range(8):
-        pixels = np.full((300, 600, 3), number, np.uint8)
-        PIL.Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-    (tmp_path / "labels.tsv").write_text("file\n")
-    kept, held_out = read_photos(tmp_path, lambda line: None)
-    assert [int(photo[0, 0, 0]) for photo in held_out] == [0, 4]
-    assert len(kept) == 6
+def album(folder: Path, shades: range) -> Path:
+    folder.mkdir()
+    for shade in shades:
+        pixels = np.full((300, 600, 3), shade, np.uint8)
+        PIL.Image.fromarray(pixels).save(folder / f"{shade}.png")
+    (folder / "labels.tsv").write_text("file\n")
+    return folder
+
+
+def test_every_fourth_photo_of_a_folder_is_held_out(tmp_path: Path) -> None:
+    folders = [album(tmp_path / "a", range(8)), album(tmp_path / "b", range(10, 13))]
+    kept, held_out = read_photos(folders, lambda line: None)
+    assert [int(photo[0, 0, 0]) for photo in held_out] == [0, 4, 10]
+    assert len(kept) == 8
     assert kept[0].shape == (200, 400, 3)
 
 
-def test_a_missing_folder_is_said() -> None:
+def test_missing_photos_are_said() -> None:
     lines: list[str] = []
-    assert read_photos(None, lines.append) == ([], [])
+    assert read_photos([], lines.append) == ([], [])
     assert lines == ["absent: photos as backgrounds (give a folder)"]
 
 

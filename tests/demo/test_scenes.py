@@ -49,3 +49,10 @@ def test_patches_are_labelled_with_what_they_show() -> None:
     assert colours[4, 3] == list(COLOURS).index("red") + 1
     assert not shapes[:, 8:].any()
     assert not shapes[9:].any()
+
+
+def test_things_are_read_row_by_row() -> None:
+    spots = ((0.8, 0.2), (0.2, 0.3), (0.5, 0.5), (0.1, 0.9))
+    things = tuple(Thing("star", "red", x, y, 0.1, 0.0) for x, y in spots)
+    read = scenes.in_reading_order(things)
+    assert [(thing.x, thing.y) for thing in read] == [spots[i] for i in (1, 0, 2, 3)]

@@ -1,12 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tokenizers
 import torch
 
-from assistant.demo import talk, world
-from assistant.demo.dialogues import Dialogue, Turn
+from assistant.demo import dialogues, talk, world
+from assistant.demo.dialogues import Dialogue
 from assistant.demo.network import Network, demo_config
+from assistant.demo.questions import Turn
 from assistant.demo.talk import Sight, Sound, Spelling
+from assistant.model.audio import Projector
 
 RNG = np.random.default_rng(0)
 
@@ -86,3 +90,43 @@ def _with_answer(script: talk.Script, ids: list[int]) -> talk.Script:
     longer = talk.Script(list(script.pieces), list(script.is_answer))
     longer.add(ids, is_answer=True)
     return longer
+
+
+@pytest.mark.parametrize("mode", [None, "speech"])
+def test_endings_are_learned_as_conversations_of_their_own(
+    spelling: Spelling, mode: Projector | None
+) -> None:
+    torch.manual_seed(0)
+    net = Network(demo_config())
+    opening, turns = dialogues.tool_turns(np.random.default_rng(3), 4, 0.0)
+    forked = spelling.forked(opening, turns, np.random.default_rng(0))
+    apart = [
+        spelling.script(replace(opening, turns=(turn,)), np.random.default_rng(0))
+        for turn in turns
+    ]
+    # Typing varies with every turn: compare what is typed alike.
+    for index, script in enumerate(apart):
+        start = forked.endings[index]
+        script.pieces[-2:] = forked.pieces[start : start + 2]
+    loss, exact = talk.answers_loss(net, [forked], {}, mode)
+    expected, wanted = talk.answers_loss(net, apart, {}, mode)
+    torch.testing.assert_close(loss, expected)
+    assert exact == wanted
+
+
+def test_a_mistake_spoils_its_own_ending_alone(spelling: Spelling) -> None:
+    torch.manual_seed(0)
+    net = Network(demo_config())
+    asked = [Turn("up", answer, False) for answer in ("You said up.", "No.")]
+    script = spelling.forked(Dialogue(()), asked, np.random.default_rng(0))
+    optimizer = torch.optim.AdamW(net.decoder.parameters(), lr=3e-3)
+    # To the same words only one of two answers can be learned.
+    script.is_answer[-1] = False
+    for _ in range(40):
+        loss, _ = talk.answers_loss(net, [script], {})
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+    assert talk.answers_loss(net, [script], {})[1] == 1
+    script.is_answer[-1] = True
+    assert talk.answers_loss(net, [script], {})[1] == 0.5
