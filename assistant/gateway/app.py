@@ -1,5 +1,5 @@
 """
-The routes of the one port: page, health, metrics, the HTTP endpoints, the realtime WebSocket.
+The routes of the one port: page, health, metrics, HTTP endpoints, the realtime WebSocket.
 
 The page is served as it lies in ``web/``; its content security policy allows nothing
 inline and nothing from elsewhere.
