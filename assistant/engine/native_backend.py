@@ -34,10 +34,11 @@ from assistant.engine.roofline import best_of
 from assistant.engine.sampler import Read
 from assistant.engine.sequence import Chunk, Piece
 from assistant.engine.vocabulary import Vocabulary
-from assistant.model.attention import Attend, attend_fixed
+from assistant.model.attention import Attend, AttendLatest, attend_fixed
 from assistant.model.audio import Projector
 from assistant.model.decoder import Decoder
 from assistant.model.detokenizer import Detokenizer
+from assistant.model.flash import find_flash
 from assistant.model.kv_cache import KVCache
 from assistant.model.phi4 import Phi4Multimodal
 from assistant.model.split_kv import find_kernel
@@ -89,6 +90,7 @@ class NativeBackend:
         )
         self._without_kernel: str | None = None
         self._attend = self._find_attend(kind)
+        self._attend_latest = self._find_flash(kind)
         self._fixed: FixedSteps | None = None
         self._encoders: FixedEncoders | None = None
         if fixes_shapes:
@@ -116,6 +118,18 @@ class NativeBackend:
             return found
         log.error("Triton's attention is off, torch's is used: %s", found)
         self._without_kernel = found
+        return None
+
+    def _find_flash(self, kind: str) -> AttendLatest | None:
+        """Return what prompts are read with, or None for the plain way."""
+        if kind != "cuda":
+            return None
+        model = self._phi4.config
+        heads = model.num_heads, model.num_kv_heads, model.head_dim
+        found = find_flash(self.device, *heads, self._phi4.dtype)
+        if not isinstance(found, str):
+            return found
+        log.warning("there is no flash attention, torch's plain one is used: %s", found)
         return None
 
     @property
@@ -184,7 +198,9 @@ class NativeBackend:
             if logits is not None:
                 return logits
         num_wanted = 1 if wants_logits else 0
-        hidden = decoder.prefill(embeds, self._cache, slot, start, num_wanted)
+        hidden = decoder.prefill(
+            embeds, self._cache, slot, start, num_wanted, self._attend_latest
+        )
         return decoder.logits(hidden)[0] if wants_logits else None
 
     def _embed(self, piece: Piece, decoder: Decoder) -> Tensor:

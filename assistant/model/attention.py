@@ -17,6 +17,8 @@ from torch import Tensor
 
 Attend = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 """``attend_fixed``, or what gives the same sooner."""
+AttendLatest = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""``attend_latest``, or what gives the same sooner."""
 
 
 def span_mask(start: int, end: int, device: torch.device) -> Tensor | None:
@@ -55,6 +57,25 @@ def attend_span(
         enable_gqa=queries.shape[1] != keys.shape[0],
     )
     return out[0].transpose(0, 1).flatten(1)
+
+
+def attend_latest(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """
+    Attend with the last tokens of a sequence, each to all before it and itself.
+
+    The plain twin of what ``flash`` finds.
+
+    Args:
+        queries: [T, Hq, D].
+        keys: [Hkv, K, D], the cache including the T tokens.
+        values: As ``keys``.
+
+    Returns:
+        [T, Hq * D].
+    """
+    end = keys.shape[1]
+    mask = span_mask(end - len(queries), end, queries.device)
+    return attend_span(queries, keys, values, mask)
 
 
 def attend_rows(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from assistant.model.attention import (
     Attend,
+    AttendLatest,
     attend_batch,
     attend_rows,
     attend_span,
@@ -156,12 +157,14 @@ class Decoder(nn.Module):
         slot: int,
         start: int,
         num_wanted: int | None = None,
+        attend: AttendLatest | None = None,
     ) -> Tensor:
         """
         Read ``embeds`` [T, H] at positions from ``start`` on; write their keys and values.
 
         They are kept, and attended to, in the type of the cache. Every token attends to
-        what the slot holds at ``0..start`` and to the new tokens up to itself.
+        what the slot holds at ``0..start`` and to the new tokens up to itself; ``attend``
+        does that in place of torch's ordinary attention.
 
         Returns:
             Hidden states after the final norm of the last ``num_wanted`` tokens (of all
@@ -170,7 +173,7 @@ class Decoder(nn.Module):
         end = start + embeds.shape[0]
         assert 0 <= start < end <= cache.max_tokens
         cos, sin = self.rope.for_span(start, end, embeds)
-        mask = span_mask(start, end, embeds.device)
+        mask = None if attend else span_mask(start, end, embeds.device)
         hidden = embeds
         for index, block in enumerate(self.blocks):
             queries, keys, values = block.self_attn.project(
@@ -185,7 +188,10 @@ class Decoder(nn.Module):
                 hidden, queries = hidden[-num_wanted:], queries[-num_wanted:]
                 mask = span_mask(end - len(hidden), end, embeds.device)
             queries = queries.to(all_keys.dtype)
-            attended = attend_span(queries, all_keys[:, :end], all_values[:, :end], mask)
+            read = all_keys[:, :end], all_values[:, :end]
+            attended = (
+                attend(queries, *read) if attend else attend_span(queries, *read, mask)
+            )
             hidden = block.finish(hidden, attended.to(hidden.dtype))
         out: Tensor = self.norm(hidden)
         return out
