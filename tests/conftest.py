@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import is_hypothesis_test, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 # Before torch and BLAS are imported: tiny matrices on several threads mostly wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -15,8 +15,16 @@ HYPOTHESIS_FEW = 10
 """Examples of a property in the unit tests; elsewhere there are as many as usual."""
 
 # How long one example takes says nothing on a machine that others use as well.
-settings.register_profile("many", deadline=None, database=None)
+settings.register_profile(
+    "many",
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.register_profile("few", settings.get_profile("many"), max_examples=HYPOTHESIS_FEW)
+
+UNIT_CPU_S = 20.0
+"""What the unit tests may take of one core."""
 
 _TESTS = Path(__file__).parent
 _MARKERS = {
@@ -29,10 +37,6 @@ _MARKERS = {
     _TESTS / "engine" / "test_parity.py": ("parity",),
 }
 """Where every test has one of these markers."""
-
-
-UNIT_CPU_S = 20.0
-"""What the unit tests may take of one core."""
 
 
 def is_short(expression: str) -> bool:

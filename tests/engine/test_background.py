@@ -87,7 +87,7 @@ def test_a_reply_goes_before_what_is_only_read_ahead() -> None:
     assert background.next is late
 
 
-@rounds(25, 1000)
+@rounds(25, 300)
 def test_in_any_schedule_progress_is_lost_so_often_at_most_and_all_of_it_ends(
     rounds: int,
 ) -> None:

@@ -6,7 +6,7 @@ from tests.engine.fakes import NOT_A_NUMBER
 from tests.rounds import rounds
 
 
-@rounds(30, 400)
+@rounds(30, 120)
 def test_random_orders_are_each_answered_exactly_once(rounds: int) -> None:
     for seed in range(rounds):
         draw = random.Random(seed)

@@ -8,7 +8,7 @@ from tests.bench.rtc_fuzz import TARGETS, mutated
 from tests.rounds import rounds
 
 
-@rounds(50, 2000)
+@rounds(50, 300)
 @pytest.mark.parametrize("target", TARGETS)
 def test_after_any_damage_good_packets_are_heard_and_seen(target: str, rounds: int) -> None:
     damages = TARGETS[target](Random(11))

@@ -265,7 +265,7 @@ def mask_by_definition(
     return (cols, rows), size, mask
 
 
-@rounds(30, 1000)
+@rounds(30, 200)
 @pytest.mark.parametrize("max_crops", [1, 2, 4, 8, 16, 36])
 def test_tokens_are_those_of_the_original_for_any_size(max_crops: int, rounds: int) -> None:
     for width, height in sizes(rounds):

@@ -11,7 +11,7 @@ from tests.schema.writer import write
 COUNT = json.dumps({"type": "object", "properties": {"n": {"enum": [1, 2]}}})
 
 
-@rounds(8, 60)
+@rounds(20, 60)
 def test_calls_are_of_the_functions_there_are_and_no_more_than_may_be(rounds: int) -> None:
     node = calls_grammar((("count", COUNT), ('st"op', "")), 3)
     rng = random.Random(0)

@@ -264,7 +264,7 @@ def test_before_every_reply_the_engine_holds_what_a_fresh_prompt_would_say(
     assert num_promoted > rounds, "the schedules hardly ever guess right"
 
 
-@rounds(8, 40)
+@rounds(8, 20)
 def test_costs_are_those_of_what_is_held_once_every_answer_has_come(rounds: int) -> None:
     for seed in range(rounds):
         bench = Bench(seed)
