@@ -104,7 +104,9 @@ class NativeBackend:
     def _fix_encoders(self, recorder: Recorder) -> None:
         ears, eyes = self._phi4.audio_encoder, self._phi4.image_encoder
         self._encoders = FixedEncoders(
-            ears and ears.encoder, eyes and eyes.img_processor, recorder
+            None if ears is None else ears.encoder,
+            None if eyes is None else eyes.img_processor,
+            recorder,
         )
 
     def _find_attend(self, kind: str) -> Attend | None:

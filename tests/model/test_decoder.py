@@ -54,7 +54,7 @@ def test_a_prompt_is_read_with_what_attends_in_place_of_the_plain_way(
     decoder: Decoder, checkpoints: Path, num_wanted: int | None
 ) -> None:
     embeds = decoder.embed(drawn_ids(20))
-    asked = []
+    asked: list[tuple[int, int]] = []
 
     def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         asked.append((len(queries), keys.shape[1]))
