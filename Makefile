@@ -1,5 +1,6 @@
 # make run    set up and serve on http://localhost:8000
 # make test   set up and run every test that can run on this machine
+# make unit   the unit tests alone: 20 s of one core
 # make check  format, lint, types, import contracts and unit tests
 # make bench  the benchmarks of tests/bench
 # make clean  remove what these have made
@@ -12,7 +13,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check bench clean chromium npm
+.PHONY: help run test unit check bench clean chromium npm
 
 VENV ?= .venv
 TORCH_INDEX_URL ?=
@@ -23,6 +24,7 @@ PYTEST_ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 CONSTRAINTS := configs/constraints.txt
+UNIT := not parity and not service and not browser and not clients and not gpu and not weights
 CHROMIUM_NAMES := chromium chromium-browser google-chrome google-chrome-stable
 
 help:
@@ -43,12 +45,15 @@ test: $(VENV)/.dev chromium npm
 	elif command -v node >/dev/null; then node --test $$programs; \
 	else echo 'The tests of the web page in JavaScript were skipped: node is not installed'; fi
 
+unit: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -m '$(UNIT)' $(PYTEST_ARGS)
+
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -m 'not parity and not service and not browser and not clients and not gpu and not weights'
+	$(BIN)/python -m pytest -q -m '$(UNIT)'
 
 bench: $(VENV)/.dev
 	@for script in tests/bench/*.py; do \

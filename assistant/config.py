@@ -156,6 +156,7 @@ class LimitsConfig:
 
     audio_buffer_s: Annotated[float, Bounds(1, 1800)] = 120.0
     audio_append_bytes: Annotated[int, Bounds(1024, 2**28)] = 15 * 2**20
+    audio_ahead_s: Annotated[float, Bounds(1, 7200)] = 600.0
     image_bytes: Annotated[int, Bounds(1024, 2**28)] = 8 * 2**20
     image_pixels: Annotated[int, Bounds(4096)] = 24_000_000
     image_side_ratio: Annotated[float, Bounds(1)] = 40.0

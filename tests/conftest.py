@@ -1,19 +1,32 @@
 """What holds for all tests: their threads, their time, and what need not be imported."""
 
+import gc
 import os
+import time
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from tests.wire import emitted
 
 # Before torch and BLAS are imported: tiny matrices on several threads mostly wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+HYPOTHESIS_FEW = 10
+"""Examples of a property in the unit tests; elsewhere there are as many as usual."""
+
 # How long one example takes says nothing on a machine that others use as well.
-settings.register_profile("shared machine", deadline=None, database=None)
-settings.load_profile("shared machine")
+settings.register_profile(
+    "many",
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("few", settings.get_profile("many"), max_examples=HYPOTHESIS_FEW)
+
+UNIT_CPU_S = 20.0
+"""What the unit tests may take of one core."""
 
 _TESTS = Path(__file__).parent
 _EVERY_EVENT = _TESTS / "wire" / "test_every_event.py"
@@ -28,6 +41,40 @@ _MARKERS = {
     _TESTS / "engine" / "test_parity.py": ("parity",),
 }
 """Where every test has one of these markers."""
+
+
+def is_short(expression: str) -> bool:
+    """Is this a run that leaves the tests of many rounds out?"""
+    return "not parity" in expression
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("few" if is_short(config.option.markexpr) else "many")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With all its examples a property belongs to ``-m parity`` as well."""
+    if is_short(config.option.markexpr):
+        return
+    for item in items:
+        if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):
+            item.add_marker("parity")
+
+
+def pytest_collection_finish() -> None:
+    # What was imported is never garbage, and there is much of it to look through.
+    gc.freeze()
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say what the unit tests cost; their wall time depends on who else is busy."""
+    if is_short(config.option.markexpr):
+        spent_s = time.process_time()
+        bound = f"the bound for all unit tests is {UNIT_CPU_S:g} s"
+        terminalreporter.write_line(f"{spent_s:.1f} s of CPU time; {bound}")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

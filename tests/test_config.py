@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings, strategies
+from hypothesis import given, strategies
 
 from assistant.config import (
     API_KEYS_VARIABLE,
@@ -128,7 +128,6 @@ def test_an_integer_is_taken_where_a_float_belongs(tmp_path: Path) -> None:
     assert isinstance(config.server.drain_s, float)
 
 
-@settings(deadline=None)
 @given(port=strategies.integers())
 def test_a_port_is_taken_exactly_when_it_is_within_its_bounds(port: int) -> None:
     options = {"server.port": ("--port", port)}

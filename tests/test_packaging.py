@@ -94,7 +94,9 @@ def test_ci_is_a_valid_program_that_may_be_run() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="needs make")
-@pytest.mark.parametrize("target", ["help", "run", "test", "check", "bench", "clean"])
+@pytest.mark.parametrize(
+    "target", ["help", "run", "test", "unit", "check", "bench", "clean"]
+)
 def test_every_target_of_the_makefile_can_be_planned(target: str, tmp_path: Path) -> None:
     planned = subprocess.run(
         ["make", "--dry-run", f"VENV={tmp_path}", target],

@@ -5,7 +5,7 @@ Nobody's next token waits for a whole photo or half an hour of sound: a picture 
 crop by crop, a recording in its windows of 40 s, which the model keeps apart anyway, and
 each of these layer by layer until the time is over. What comes out is what encoding
 everything at once gives. States are frozen, so that a stretch that failed can be tried
-again.
+again. With ``FixedEncoders`` a group of crops, or a window, is one stretch.
 """
 
 import time
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from assistant.engine.fixed_encoders import FixedEncoders
 from assistant.engine.prompt_parts import Clip, Picture
 from assistant.model.audio import (
     AudioEncoder,
@@ -86,12 +87,19 @@ def begin_sight(picture: Picture, encoder: ImageEncoder, config: VisionConfig) -
     return Sight(image, tuple(encoder.groups(image, max_crops)))
 
 
-def see(sight: Sight, encoder: ImageEncoder, is_over: Limit = never) -> Sight | Tensor:
+def see(
+    sight: Sight,
+    encoder: ImageEncoder,
+    is_over: Limit = never,
+    fixed: FixedEncoders | None = None,
+) -> Sight | Tensor:
     """Encode more of a picture; return the embeddings [N, H] at its end."""
     tower = encoder.img_processor
     while True:
         group, *left = sight.left
         patches = sight.patches or encoder.begin_group(sight.image, group)
+        if fixed is not None:
+            patches = fixed.see(patches)
         while patches.num_layers < len(tower.layers):
             patches = tower.advance(patches)
             if is_over():
@@ -118,7 +126,11 @@ def begin_hearing(clip: Clip, encoder: AudioEncoder) -> Hearing:
 
 
 def hear(
-    hearing: Hearing, encoder: AudioEncoder, projector: Projector, is_over: Limit = never
+    hearing: Hearing,
+    encoder: AudioEncoder,
+    projector: Projector,
+    is_over: Limit = never,
+    fixed: FixedEncoders | None = None,
 ) -> Hearing | Tensor:
     """
     Embed more of a recording; return the embeddings [N, H] at its end.
@@ -130,6 +142,8 @@ def hear(
     while True:
         window, *left = hearing.left
         frames = hearing.frames or _begin_window(hearing.clip, window, encoder)
+        if fixed is not None:
+            frames = fixed.hear(frames)
         while frames.num_blocks < len(tower.encoders):
             frames = tower.advance(frames)
             if is_over():

@@ -26,6 +26,7 @@ from assistant.engine.encoding import (
     see,
     time_limit,
 )
+from assistant.engine.fixed_encoders import FixedEncoders
 from assistant.engine.fixed_steps import FixedSteps, Recorder, cuda_capture
 from assistant.engine.precision import Precision
 from assistant.engine.prompt_parts import Clip, Picture, prepare_part
@@ -33,10 +34,11 @@ from assistant.engine.roofline import best_of
 from assistant.engine.sampler import Read
 from assistant.engine.sequence import Chunk, Piece
 from assistant.engine.vocabulary import Vocabulary
-from assistant.model.attention import Attend, attend_fixed
+from assistant.model.attention import Attend, AttendLatest, attend_fixed
 from assistant.model.audio import Projector
 from assistant.model.decoder import Decoder
 from assistant.model.detokenizer import Detokenizer
+from assistant.model.flash import find_flash
 from assistant.model.kv_cache import KVCache
 from assistant.model.phi4 import Phi4Multimodal
 from assistant.model.split_kv import find_kernel
@@ -88,13 +90,24 @@ class NativeBackend:
         )
         self._without_kernel: str | None = None
         self._attend = self._find_attend(kind)
+        self._attend_latest = self._find_flash(kind)
         self._fixed: FixedSteps | None = None
+        self._encoders: FixedEncoders | None = None
         if fixes_shapes:
             recorder = Recorder(cuda_capture(model.device) if kind == "cuda" else None)
             attend = self._attend or attend_fixed
             self._fixed = FixedSteps(
                 model.decoder, self._cache, attend, recorder, config.num_slots
             )
+            self._fix_encoders(recorder)
+
+    def _fix_encoders(self, recorder: Recorder) -> None:
+        ears, eyes = self._phi4.audio_encoder, self._phi4.image_encoder
+        self._encoders = FixedEncoders(
+            None if ears is None else ears.encoder,
+            None if eyes is None else eyes.img_processor,
+            recorder,
+        )
 
     def _find_attend(self, kind: str) -> Attend | None:
         """Return the kernel that decodes, or None for the plain way."""
@@ -107,6 +120,18 @@ class NativeBackend:
             return found
         log.error("Triton's attention is off, torch's is used: %s", found)
         self._without_kernel = found
+        return None
+
+    def _find_flash(self, kind: str) -> AttendLatest | None:
+        """Return what prompts are read with, or None for the plain way."""
+        if kind != "cuda":
+            return None
+        model = self._phi4.config
+        heads = model.num_heads, model.num_kv_heads, model.head_dim
+        found = find_flash(self.device, *heads, self._phi4.dtype)
+        if not isinstance(found, str):
+            return found
+        log.warning("there is no flash attention, torch's plain one is used: %s", found)
         return None
 
     @property
@@ -127,13 +152,16 @@ class NativeBackend:
         assert isinstance(state, Sight | Hearing)
         if isinstance(state, Sight):
             assert self._phi4.image_encoder is not None
-            result: Sight | Hearing | Tensor = see(state, self._phi4.image_encoder, is_over)
+            result: Sight | Hearing | Tensor = see(
+                state, self._phi4.image_encoder, is_over, self._encoders
+            )
         else:
             assert self._phi4.audio_encoder is not None
             # The projector goes with the adapter, whatever the prompt holds: an answer
             # must not depend on whether a picture came before or after.
             projector: Projector = "vision" if adapter == "vision" else "speech"
-            result = hear(state, self._phi4.audio_encoder, projector, is_over)
+            ears = self._phi4.audio_encoder
+            result = hear(state, ears, projector, is_over, self._encoders)
         return result if isinstance(result, Tensor) else PartlyEncoded(result)
 
     def _begin(self, media: object) -> Sight | Hearing:
@@ -172,7 +200,9 @@ class NativeBackend:
             if logits is not None:
                 return logits
         num_wanted = 1 if wants_logits else 0
-        hidden = decoder.prefill(embeds, self._cache, slot, start, num_wanted)
+        hidden = decoder.prefill(
+            embeds, self._cache, slot, start, num_wanted, self._attend_latest
+        )
         return decoder.logits(hidden)[0] if wants_logits else None
 
     def _embed(self, piece: Piece, decoder: Decoder) -> Tensor:
@@ -235,6 +265,8 @@ class NativeBackend:
         self._precision = precision
         self.dtype = str(precision)
         self._phi4.cast_encoders(precision.vision, precision.audio)
+        if self._fixed is not None:
+            self._fix_encoders(self._fixed.recorder)
         decoders = {precision.prefill, precision.decode, precision.batch}
         self._phi4.forget_decoders(decoders)
         is_for_one = precision.decode not in (precision.prefill, precision.batch)
@@ -259,6 +291,9 @@ class NativeBackend:
         self.vocabulary.prepare()
         if self._fixed is not None:
             self._fixed.prepare(sorted(self.adapters))
+            assert self._encoders is not None
+            ears = self._phi4.config.audio
+            self._encoders.prepare(0 if ears is None else ears.window_frames)
             log.info("%d CUDA graphs recorded", self._fixed.recorder.num_graphs)
         self._measure_prefill(piece)
         self.check_device()

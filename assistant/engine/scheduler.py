@@ -148,7 +148,7 @@ class Scheduler:
 
     def admit(self) -> list[Sequence]:
         """Give rows to those with work; return the sequences that lost theirs."""
-        evicted = self._background.admit()
+        evicted = self._background.admit(is_idle=not any(self._rings()))
         for waiting in self._rings():
             for sequence in waiting:
                 if self.slots.get(sequence) is not None:

@@ -1,5 +1,5 @@
 """
-The routes of the one port: the page, health, the HTTP endpoints and the realtime WebSocket.
+The routes of the one port: page, health, metrics, HTTP endpoints, the realtime WebSocket.
 
 The page is served as it lies in ``web/``; its content security policy allows nothing
 inline and nothing from elsewhere.
@@ -13,7 +13,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from assistant.gateway import calls, chat, endpoints
+from assistant.gateway import calls, chat, endpoints, metrics
 from assistant.gateway.cors import CrossOrigin
 from assistant.gateway.service import Service
 from assistant.gateway.websocket import realtime
@@ -63,6 +63,7 @@ def build(service: Service) -> ASGIApp:
         routes=[
             Route("/health", _health),
             Route("/ready", _ready),
+            Route("/metrics", metrics.metrics),
             Route("/v1/models", endpoints.models),
             Route("/v1/models/{name:path}", endpoints.model),
             Route("/v1/realtime/client_secrets", endpoints.client_secret, methods=["POST"]),

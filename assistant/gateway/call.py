@@ -35,6 +35,7 @@ from assistant.turns.actions import (
     SetInputFormat,
     Tell,
 )
+from assistant.turns.pace import Pace
 from assistant.turns.session import Session
 from assistant.turns.timeline import Timeline
 from assistant.wire import client_events as client, link, refusals, server_events as wire
@@ -55,9 +56,9 @@ class Call:
     def __init__(self, config: Config, engine: EngineClient, model: str) -> None:
         self._loop = asyncio.get_running_loop()
         self._opened = time.monotonic()
-        self._limits = config.limits
         self._engine = engine
         self._senses = Senses(config)
+        self._pace = Pace(config.limits)
         self._session = Session(
             config=config,
             media=self._senses,
@@ -196,14 +197,12 @@ class Call:
             self._carry_out()
 
     async def _hear(self, event: client.InputAudioAppend) -> None:
-        limit = self._limits.audio_append_bytes
-        if len(event.audio) > limit:
-            reason = f"{len(event.audio)} bytes, the bound is {limit}."
-            raise refusals.invalid_value("audio", reason)
+        self._pace.check_size(len(event.audio))
         self._senses.check(event.audio)
         form = self._session.settings.input_format
         num_samples = form.num_samples(len(event.audio))
         self._session.check_audio_room(num_samples)
+        self._pace.take(num_samples, self.now())
         for start in range(0, len(event.audio), SLICE_BYTES):
             if start:
                 await asyncio.sleep(0)
@@ -227,6 +226,8 @@ class Call:
         self, error: EventRefused | MediaError, event_id: str | None, sender: Outbox
     ) -> None:
         self.audience.tell(sender, _refusal(error, event_id))
+        if self._pace.is_flood:
+            self._hang(Hang(1008, "sound came faster than it is spoken"))
 
     # --- from the engine ----------------------------------------------------------------
 

@@ -13,9 +13,13 @@ from torch import Tensor, nn
 
 from assistant.model.attention import (
     Attend,
+    AttendLatest,
     attend_batch,
     attend_rows,
     attend_span,
+    read_from,
+    read_mask,
+    read_places,
     span_mask,
 )
 from assistant.model.config import ModelConfig
@@ -153,12 +157,14 @@ class Decoder(nn.Module):
         slot: int,
         start: int,
         num_wanted: int | None = None,
+        attend: AttendLatest | None = None,
     ) -> Tensor:
         """
         Read ``embeds`` [T, H] at positions from ``start`` on; write their keys and values.
 
         They are kept, and attended to, in the type of the cache. Every token attends to
-        what the slot holds at ``0..start`` and to the new tokens up to itself.
+        what the slot holds at ``0..start`` and to the new tokens up to itself; ``attend``
+        does that in place of torch's ordinary attention.
 
         Returns:
             Hidden states after the final norm of the last ``num_wanted`` tokens (of all
@@ -167,7 +173,7 @@ class Decoder(nn.Module):
         end = start + embeds.shape[0]
         assert 0 <= start < end <= cache.max_tokens
         cos, sin = self.rope.for_span(start, end, embeds)
-        mask = span_mask(start, end, embeds.device)
+        mask = None if attend else span_mask(start, end, embeds.device)
         hidden = embeds
         for index, block in enumerate(self.blocks):
             queries, keys, values = block.self_attn.project(
@@ -182,7 +188,10 @@ class Decoder(nn.Module):
                 hidden, queries = hidden[-num_wanted:], queries[-num_wanted:]
                 mask = span_mask(end - len(hidden), end, embeds.device)
             queries = queries.to(all_keys.dtype)
-            attended = attend_span(queries, all_keys[:, :end], all_values[:, :end], mask)
+            read = all_keys[:, :end], all_values[:, :end]
+            attended = (
+                attend(queries, *read) if attend else attend_span(queries, *read, mask)
+            )
             hidden = block.finish(hidden, attended.to(hidden.dtype))
         out: Tensor = self.norm(hidden)
         return out
@@ -209,7 +218,8 @@ class Decoder(nn.Module):
         num_tokens = embeds.shape[0]
         positions = start + torch.arange(num_tokens, device=embeds.device)
         cos, sin = self.rope.for_positions(positions, embeds)
-        mask = torch.arange(cache.max_tokens, device=embeds.device) <= positions[:, None]
+        mask = read_mask(positions, cache.max_tokens)
+        places = read_places(cache.keys[0], slot, positions[-1:], cache.max_tokens)
         slots = slot.expand(num_tokens)
         hidden = embeds
         for index, block in enumerate(self.blocks):
@@ -225,8 +235,8 @@ class Decoder(nn.Module):
                 )
             attended = attend_span(
                 queries.to(all_keys.dtype),
-                all_keys.index_select(0, slot)[0],
-                all_values.index_select(0, slot)[0],
+                read_from(all_keys, places)[0],
+                read_from(all_values, places)[0],
                 mask,
             )
             hidden = block.finish(hidden, attended.to(hidden.dtype))
@@ -259,7 +269,7 @@ class Decoder(nn.Module):
             Hidden states [B, H] after the final norm.
         """
         cos, sin = self.rope.for_positions(positions, embeds)
-        mask: Tensor | None = None
+        batch: tuple[Tensor, Tensor] | None = None
         slot_list: list[int] = []
         counts: list[int] = []
         if attend is not None:
@@ -268,7 +278,8 @@ class Decoder(nn.Module):
             slot_list, counts = slots.tolist(), (positions + 1).tolist()
         else:
             bound = int(positions.max()) + 1 if num_keys is None else num_keys
-            mask = torch.arange(bound, device=embeds.device) <= positions[:, None]
+            places = read_places(cache.keys[0], slots, positions, bound)
+            batch = places, read_mask(positions, bound)
         hidden = embeds
         for index, block in enumerate(self.blocks):
             queries, keys, values = block.self_attn.project(
@@ -280,10 +291,10 @@ class Decoder(nn.Module):
             all_values[slots, :, positions] = values.to(all_keys.dtype)
             if attend is not None:
                 attended = attend(queries, all_keys, all_values, slots, positions)
-            elif mask is None:
+            elif batch is None:
                 attended = attend_rows(queries, all_keys, all_values, slot_list, counts)
             else:
-                attended = attend_batch(queries, all_keys, all_values, slots, mask)
+                attended = attend_batch(queries, all_keys, all_values, *batch)
             hidden = block.finish(hidden, attended.to(hidden.dtype))
         out: Tensor = self.norm(hidden)
         return out

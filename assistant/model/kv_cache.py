@@ -2,8 +2,8 @@
 Keys and values of all sequences, in two contiguous tensors.
 
 Knows slots and positions; does not know how long a sequence is. Lengths are integers of
-the engine, so cutting a sequence back costs nothing here: what lies beyond its end is
-overwritten before it is read.
+the engine, so cutting a sequence back, or giving its slot to another, costs nothing here:
+what lies beyond an end is overwritten before it is read, whatever it is.
 """
 
 from typing import Self
@@ -27,8 +27,8 @@ class KVCache:
         device: torch.device | str,
     ) -> None:
         shape = (num_layers, num_slots, num_kv_heads, max_tokens, head_dim)
-        # Zeros, not garbage: a masked position still enters the weighted sum as 0 times
-        # its value, and 0 times an accidental NaN is NaN.
+        # Not for attention, which reads nothing that was not written before: so that what
+        # a run computes never depends on what the memory held.
         self.keys = torch.zeros(shape, dtype=dtype, device=device)
         self.values = torch.zeros(shape, dtype=dtype, device=device)
         self.num_slots = num_slots

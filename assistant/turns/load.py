@@ -25,6 +25,14 @@ class Load:
         self._answering: set[Hashable] = set()
         self._speculating: dict[Hashable, None] = {}  # an ordered set, the oldest first
 
+    @property
+    def num_answering(self) -> int:
+        return len(self._answering)
+
+    @property
+    def num_speculating(self) -> int:
+        return len(self._speculating)
+
     def answer(self, who: Hashable) -> None:
         """Take note that a confirmed turn was ordered."""
         self._speculating.pop(who, None)

@@ -106,6 +106,16 @@ def buffer_full(limit_s: float) -> EventRefused:
     )
 
 
+def audio_too_fast(ahead_s: float) -> EventRefused:
+    """Our own code, as above."""
+    return EventRefused(
+        "input_audio_too_fast",
+        f"Sound came more than {ahead_s:g} s ahead of time, which is the bound; send it as "
+        "fast as it is spoken.",
+        "audio",
+    )
+
+
 def active_response(response_id: str) -> EventRefused:
     return EventRefused(
         "conversation_already_has_active_response",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings, strategies
+from hypothesis import given, strategies
 
 from assistant.__main__ import main
 from assistant.cli.config import as_toml, toml_value
@@ -44,7 +44,6 @@ def test_the_number_of_keys_is_shown_and_no_key(
     assert "secret-" not in printed
 
 
-@settings(deadline=None, max_examples=50)
 @given(text=strategies.text(strategies.characters(exclude_categories=["Cs"])))
 def test_every_text_survives(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     file = tmp_path_factory.getbasetemp() / "text.toml"

@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings, strategies
+from hypothesis import given, strategies
 
 from assistant.cli.safetensors_header import MAX_HEADER_BYTES, Tensor, read_header
 from assistant.errors import CheckpointError
@@ -85,7 +85,6 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_header(tmp_path / "x")
 
 
-@settings(deadline=None)
 @given(content=strategies.binary(max_size=200))
 def test_random_bytes_are_never_crash_the_reader(
     tmp_path_factory: pytest.TempPathFactory, content: bytes

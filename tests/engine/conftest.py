@@ -1,8 +1,13 @@
 from pathlib import Path
 
 import pytest
+from torch.testing import _comparison
 
 from assistant.model.checkpoint_writer import build_random
+
+# ``assert_close`` looks first whether a tensor is spread over several machines, and what
+# it asks takes a second to import.
+_comparison._HAS_DTENSOR = False
 
 
 @pytest.fixture(scope="session")

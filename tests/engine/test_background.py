@@ -1,9 +1,12 @@
-from assistant.engine.background import Background
+import random
+
+from assistant.engine.background import MAX_LOSSES, Background
 from assistant.engine.scheduler import MAX_PASSED_OVER, Decode, Encode, Prefill
 from assistant.engine.sequence import Sequence, text_chunk
 from assistant.wire import link
 from tests.engine.counting import Bench, image, replying, words
 from tests.engine.desk import FOUR, Desk, fresh_ids
+from tests.rounds import rounds
 
 
 def with_work(number: int) -> Sequence:
@@ -17,18 +20,106 @@ def test_the_one_row_goes_to_whoever_came_first_and_on_when_its_work_is_done() -
     first, second = with_work(1), with_work(2)
     for sequence in (first, second):
         background.update(sequence)
-    assert background.admit() == []
+    assert background.admit(is_idle=True) == []
     assert (background.next, background.holds(second)) == (first, False)
-    assert background.admit() == []
+    assert background.admit(is_idle=True) == []
     first.receive_computed(2)
     first.pop_prefilled()
     background.update(first)
     assert background.next is None
-    assert background.admit() == [first]
+    assert background.admit(is_idle=True) == [first]
     assert first.num_computed == 0
     assert background.next is second
     background.remove(second)
-    assert (background.admit(), background.next) == ([], None)
+    assert (background.admit(is_idle=True), background.next) == ([], None)
+
+
+def done(background: Background, sequence: Sequence) -> None:
+    sequence.receive_computed(sequence.num_tokens)
+    sequence.pop_prefilled()
+    background.update(sequence)
+
+
+def test_what_is_read_ahead_is_lost_so_often_and_then_waits_for_its_reply() -> None:
+    background = Background(row=7)
+    unlucky = with_work(0)
+    for number in range(1, MAX_LOSSES + 2):
+        background.update(unlucky)
+        other = with_work(number)
+        background.update(other)
+        background.admit(is_idle=False)
+        if number > MAX_LOSSES:
+            assert background.next is other
+            done(background, other)
+            assert background.admit(is_idle=False) == []
+            break
+        assert background.next is unlucky
+        done(background, unlucky)
+        assert background.admit(is_idle=False) == [unlucky]
+        done(background, other)
+        unlucky.append([text_chunk([3])])
+    assert background.next is None
+    unlucky.begin(1, link.Sampling(max_tokens=3), 0.0)
+    background.update(unlucky)
+    assert background.admit(is_idle=False) == [other]
+    assert background.next is unlucky
+
+
+def test_when_there_is_nothing_else_to_do_everybody_reads_ahead() -> None:
+    background = Background(row=7)
+    sequences = [with_work(number) for number in range(2)]
+    for _ in range(2 * MAX_LOSSES + 2):
+        for sequence in sequences:
+            background.update(sequence)
+            background.admit(is_idle=True)
+            assert background.next is sequence
+            done(background, sequence)
+            sequence.append([text_chunk([3])])
+
+
+def test_a_reply_goes_before_what_is_only_read_ahead() -> None:
+    background = Background(row=7)
+    early, late = with_work(1), with_work(2)
+    late.begin(1, link.Sampling(max_tokens=3), 0.0)
+    for sequence in (early, late):
+        background.update(sequence)
+    background.admit(is_idle=False)
+    assert background.next is late
+
+
+@rounds(25, 300)
+def test_in_any_schedule_progress_is_lost_so_often_at_most_and_all_of_it_ends(
+    rounds: int,
+) -> None:
+    """Sequences that come in parts take the row from each other while somebody talks."""
+    most = 0
+    for seed in range(rounds):
+        draw = random.Random(seed)
+        bench = Bench(2, shared_chunk_tokens=4, max_passed_over=2)
+        talking = replying(bench, num_tokens=200)
+        quiet = [bench.open(is_background=True) for _ in range(draw.randint(2, 4))]
+        losses = dict.fromkeys(quiet, 0)
+        asked = dict.fromkeys(quiet, False)
+        for _ in range(80):
+            sequence = draw.choice(quiet)
+            if sequence.generation is None and not asked[sequence]:
+                bench.append(sequence, words(draw.randint(1, 6)))
+                if draw.random() < 0.05:
+                    asked[sequence] = True
+                    bench.generate(sequence, draw.randint(1, 5))
+            for _ in range(draw.randrange(4)):
+                before = {s: s.num_computed for s in quiet}
+                bench.step()
+                for s in quiet:
+                    losses[s] += s.num_computed == 0 < before[s] and not asked[s]
+        assert talking.generation is not None, "the load was to go on to the end"
+        assert max(losses.values()) <= MAX_LOSSES, f"seed {seed}"
+        most = max(most, *losses.values())
+        bench.run()
+        for sequence in quiet:
+            assert sequence.generation is None
+            assert not sequence.pending
+    assert most == MAX_LOSSES, "the schedules hardly ever take a row away"
 
 
 def test_everything_else_goes_first_speculation_included() -> None:

@@ -13,6 +13,7 @@ from assistant.errors import RequestRefused
 from assistant.schema import grammar
 from assistant.schema.calls import calls_grammar
 from assistant.wire.link import Constraint, Function, Sampling
+from tests.rounds import rounds
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -101,7 +102,7 @@ def check_calls(num_replies: int) -> None:
 
 
 def test_random_logits_write_a_valid_call_within_any_budget_that_is_enough() -> None:
-    check_calls(10)
+    check_calls(3)
 
 
 @pytest.mark.parity
@@ -155,9 +156,12 @@ def value(schema: dict[str, Any]) -> Constraint:
     return Constraint(functions=[], is_required=True, schema=json.dumps(schema))
 
 
-def test_random_logits_write_one_valid_value_and_a_stop_token_behind_it() -> None:
+@rounds(3, 100)
+def test_random_logits_write_one_valid_value_and_a_stop_token_behind_it(
+    rounds: int,
+) -> None:
     jsonschema = importlib.import_module("jsonschema")
-    for seed in range(10):
+    for seed in range(rounds):
         tokens, has_stopped = reply(value(SCHEMA), 300, seed)
         assert has_stopped, f"seed {seed} did not come to an end"
         text = b"".join(VOCABULARY.pieces[token] for token in tokens)

@@ -3,10 +3,12 @@ import random
 from assistant.wire import link
 from tests.engine.desk import NEVER, Desk
 from tests.engine.fakes import NOT_A_NUMBER
+from tests.rounds import rounds
 
 
-def test_random_orders_are_each_answered_exactly_once() -> None:
-    for seed in range(120):
+@rounds(30, 120)
+def test_random_orders_are_each_answered_exactly_once(rounds: int) -> None:
+    for seed in range(rounds):
         draw = random.Random(seed)
         desk = Desk(draw.randint(1, 3), draw.choice([4, NEVER]), prefill_chunk_tokens=16)
         num_appends = dict.fromkeys(range(4), 0)

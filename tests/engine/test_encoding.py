@@ -73,7 +73,9 @@ def test_a_picture_seen_layer_by_layer_is_the_picture_seen_at_once(
     torch.testing.assert_close(state, encoder(image), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("duration_s", [0.5, 40.05, 83.0])
+@pytest.mark.parametrize(
+    "duration_s", [0.5, 40.05, pytest.param(83.0, marks=pytest.mark.parity)]
+)
 @torch.inference_mode()
 def test_a_recording_heard_block_by_block_is_the_one_heard_at_once(
     model: Phi4Multimodal, duration_s: float
@@ -92,7 +94,13 @@ def test_a_recording_heard_block_by_block_is_the_one_heard_at_once(
     torch.testing.assert_close(state, at_once, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("num_more", [0, 200, 5000, 641_000])
+@pytest.mark.parametrize(
+    "num_more",
+    [
+        *(0, 200),
+        *(pytest.param(n, marks=pytest.mark.parity) for n in (5000, 641_000)),
+    ],
+)
 @torch.inference_mode()
 def test_a_recording_that_came_in_parts_is_the_one_that_came_at_once(
     model: Phi4Multimodal, num_more: int

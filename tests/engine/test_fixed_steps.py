@@ -107,6 +107,28 @@ def test_a_tail_leaves_nothing_of_the_longer_one_before_it(model: Phi4Multimodal
     assert torch.equal(logits(broken, short), logits(short, short))
 
 
+def test_the_next_user_of_a_row_finds_nothing_of_the_last_one(
+    backends: tuple[NativeBackend, NativeBackend],
+) -> None:
+    """Also if that was no number: prompts are read in chunks and written side by side."""
+
+    def replies(backend: NativeBackend) -> list[list[int]]:
+        desk = Desk(backend, CONFIG)
+        for number, length in enumerate((150, 3, 20)):
+            desk.order(link.Open(number, "none"))
+            desk.order(link.Append(number, [link.TokensPart([*range(5, 5 + length)])]))
+            desk.order(link.Generate(number, 1, link.Sampling(max_tokens=6)))
+        desk.run()
+        return [desk.ids(number) for number in range(3)]
+
+    for backend in backends:
+        fresh = replies(backend)
+        for cached in (backend._cache.keys, backend._cache.values):
+            cached[:, : CONFIG.num_slots] = torch.nan
+        assert replies(backend) == fresh
+        assert all(len(ids) == 6 for ids in fresh)
+
+
 def test_the_spare_slot_is_nobodys(backends: tuple[NativeBackend, NativeBackend]) -> None:
     plain, fixed = backends
     assert (plain._cache.num_slots, fixed._cache.num_slots) == (4, 5)

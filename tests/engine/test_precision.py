@@ -71,6 +71,7 @@ def test_bfloat16_is_taken_where_it_is_clearly_faster(
     assert precision.faster(takes(0.01), takes(short_s)) == expected
 
 
+@pytest.mark.parity
 def test_a_backend_in_mixed_precision_replies_and_exact_parts_are_unchanged(
     model: Phi4Multimodal,
 ) -> None:

@@ -90,11 +90,11 @@ def live_through(seed: int) -> None:
 
 
 def test_random_schedules_keep_the_invariants_and_starve_nobody() -> None:
-    for seed in range(400):
+    for seed in range(60):
         live_through(seed)
 
 
 @pytest.mark.parity
 def test_ten_thousand_random_schedules_do_too() -> None:
-    for seed in range(1_000, 11_000):
+    for seed in range(10_000):
         live_through(seed)

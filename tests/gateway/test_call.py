@@ -93,6 +93,33 @@ def test_a_typed_question_goes_to_the_engine_and_its_answer_to_the_client(
     run(scenario())
 
 
+def test_a_client_that_floods_us_with_sound_is_told_and_then_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with connected(tmp_path) as (_, client):
+            limits = LimitsConfig(audio_ahead_s=2.0)
+            flood = Line(client, Config(vad=CONFIG.vad, limits=limits))
+            calm = Line(client)
+            monkeypatch.setattr(flood.call, "now", lambda: 1.0)
+            flood.call.open()
+            calm.call.open()
+            sound = base64.b64encode(bytes(48_000)).decode()  # one second
+            for _ in range(5):
+                await flood.send("input_audio_buffer.append", audio=sound)
+            assert flood.call.hang is not None
+            assert flood.call.hang.code == 1008
+            types = await flood.rest()
+            assert types.count("error") == 3, "two seconds were taken, three refused"
+            heard = flood.call._session._buffer.heard
+            assert heard == pytest.approx(2 * 16_000, abs=100)
+            assert calm.call.hang is None
+            for line in (flood, calm):
+                line.call.close()
+
+    run(scenario())
+
+
 def test_a_bug_in_one_session_ends_that_one_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

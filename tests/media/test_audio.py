@@ -3,7 +3,7 @@ from random import Random
 import numpy as np
 import pytest
 import soxr
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from assistant.errors import MediaError
 from assistant.media.audio import (
@@ -86,7 +86,12 @@ def test_a_tone_stays_in_place(rate_hz: int, frequency_hz: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate_hz", "duration_s"), [(8_000, 60), (16_000, 60), (24_000, 600), (48_000, 60)]
+    ("rate_hz", "duration_s"),
+    [
+        *((8_000, 20), (16_000, 20), (24_000, 20), (48_000, 20)),
+        pytest.param(24_000, 600, marks=pytest.mark.parity),
+        pytest.param(48_000, 600, marks=pytest.mark.parity),
+    ],
 )
 def test_positions_do_not_drift(rate_hz: int, duration_s: int) -> None:
     resampler = Resampler(rate_hz)
@@ -128,7 +133,6 @@ def test_what_would_alias_is_removed(rate_hz: int) -> None:
     assert np.abs(output[400:-400]).max() < 0.5 * 10 ** (-65 / 20)
 
 
-@settings(max_examples=50)
 @given(
     st.sampled_from([8_000, 24_000, 48_000]),
     st.lists(st.integers(0, 300), min_size=1, max_size=20),
@@ -161,7 +165,6 @@ def test_check_refuses_what_receive_would() -> None:
         InputDecoder("pcm16", 24_000).check(b"abc")
 
 
-@settings(max_examples=50)
 @given(
     st.integers(1, 40),
     st.lists(st.integers(0, 60), max_size=20),

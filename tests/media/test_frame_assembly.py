@@ -1,7 +1,7 @@
 from collections.abc import Iterable
 from random import Random
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from assistant.media.frame_assembly import (
     MAX_BYTES,
@@ -177,7 +177,6 @@ def test_what_waits_is_bounded_in_packets_and_in_bytes() -> None:
     assert assembler.num_forgotten >= 20
 
 
-@settings(max_examples=50)
 @given(st.integers(0, 2**32), st.floats(0, 0.2), st.floats(0, 0.05))
 def test_whatever_the_network_does_frames_are_whole_in_order_and_decodable(
     seed: int, loss: float, jitter_s: float

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from random import Random
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from assistant.media.jitter import (
     MAX_ASKED,
@@ -199,7 +199,6 @@ def test_an_outage_is_not_asked_back() -> None:
     assert len(net.jitter.missing(40.0)) == 32
 
 
-@settings(max_examples=30)
 @given(st.integers(0, 2**32), st.floats(0, 0.3), st.floats(0, 0.1))
 def test_nothing_is_released_twice_or_out_of_order_and_all_is_accounted_for(
     seed: int, loss: float, jitter_s: float
@@ -217,7 +216,6 @@ def test_nothing_is_released_twice_or_out_of_order_and_all_is_accounted_for(
     assert released[-1] - first + 1 == len(released) + counts.lost
 
 
-@settings(max_examples=30)
 @given(st.integers(0, 2**32), st.floats(0, 0.4), st.floats(0, 0.2))
 def test_no_packet_is_held_longer_than_the_bound(
     seed: int, loss: float, jitter_s: float

@@ -1,5 +1,6 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 from random import Random
 
 import numpy as np
@@ -33,9 +34,10 @@ def level(number: int) -> int:
     return 20 + 6 * number
 
 
+@cache
 def packets_of(
     codec: VideoCodec, num_frames: int, keys: tuple[int, ...] = (0,)
-) -> list[RtpPacket]:
+) -> Sequence[RtpPacket]:
     pictures = [grey(level(number)) for number in range(num_frames)]
     return video_packets(encoded_frames(pictures, codec, keys=keys), codec)
 
@@ -234,6 +236,19 @@ BEEP_S = 3.0
 AUDIO_START, VIDEO_START = 4_294_900_000, 77
 
 
+@cache
+def sent_streams() -> tuple[Sequence[RtpPacket], Sequence[RtpPacket]]:
+    """Return the pictures and the sound of such a call."""
+    flash = round(BEEP_S * RATE_HZ)
+    pictures = [grey(250 if n == flash else 30, 64, 48) for n in range(flash + 15)]
+    seen = video_packets(encoded_frames(pictures, "VP8"), "VP8", timestamp=VIDEO_START)
+    sound = np.zeros(round((BEEP_S + 1) * AUDIO_HZ), np.int16)
+    at = np.arange(AUDIO_HZ // 5)
+    begin = round(BEEP_S * AUDIO_HZ)
+    sound[begin : begin + len(at)] = 9000 * np.sin(2 * np.pi * 1000 * at / AUDIO_HZ)
+    return seen, audio_packets(opus_payloads(sound), timestamp=AUDIO_START)
+
+
 def beep_and_flash(*, encoding_s: float, reports: bool) -> tuple[float, list[Picture]]:
     """
     Hold a call in which a beep sounds while a white picture is shown for one frame.
@@ -242,15 +257,7 @@ def beep_and_flash(*, encoding_s: float, reports: bool) -> tuple[float, list[Pic
     own timestamps. Returns when the beep was on the session's clock, and every frame.
     """
     rng = Random(6)
-    flash = round(BEEP_S * RATE_HZ)
-    pictures = [grey(250 if n == flash else 30, 64, 48) for n in range(flash + 15)]
-    seen = video_packets(encoded_frames(pictures, "VP8"), "VP8", timestamp=VIDEO_START)
-    sound = np.zeros(round((BEEP_S + 1) * AUDIO_HZ), np.int16)
-    at = np.arange(AUDIO_HZ // 5)
-    begin = round(BEEP_S * AUDIO_HZ)
-    sound[begin : begin + len(at)] = 9000 * np.sin(2 * np.pi * 1000 * at / AUDIO_HZ)
-    heard = audio_packets(opus_payloads(sound), timestamp=AUDIO_START)
-
+    seen, heard = sent_streams()
     peer, clock = PeerClock(), AudioClock()
     audio, video = AudioReceiver(peer), VideoReceiver("VP8", peer)
     if reports:

@@ -4,11 +4,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.testing import _comparison
 
 from assistant.model.checkpoint_writer import tiny_config, write_checkpoint
 from assistant.model.tokenizer import Tokenizer
 
 torch.set_num_threads(1)
+
+
+# ``assert_close`` looks first whether a tensor is spread over several machines, and what
+# it asks takes a second to import.
+_comparison._HAS_DTENSOR = False
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,8 @@ from assistant.model.attention import (
     attend_fixed,
     attend_rows,
     attend_span,
+    read_mask,
+    read_places,
     span_mask,
 )
 
@@ -44,12 +46,37 @@ def test_rows_and_batch_agree_with_the_formula() -> None:
     slots, counts = [3, 0, 4], [1, 12, 7]
     queries = drawn(3, HQ, D)
     rows = attend_rows(queries, keys, values, slots, counts)
-    mask = torch.arange(12) < torch.tensor(counts)[:, None]
-    batch = attend_batch(queries, keys, values, torch.tensor(slots), mask)
-    positions = torch.tensor(counts) - 1
-    fixed = attend_fixed(queries, keys, values, torch.tensor(slots), positions)
+    rows_read, positions = torch.tensor(slots), torch.tensor(counts) - 1
+    places = read_places(keys, rows_read, positions, 12)
+    batch = attend_batch(queries, keys, values, places, read_mask(positions, 12))
+    fixed = attend_fixed(queries, keys, values, rows_read, positions)
     assert torch.equal(fixed, batch)
     for row, (slot, count) in enumerate(zip(slots, counts, strict=True)):
         alone = written_out(queries[row], keys[slot, :, :count], values[slot, :, :count])
         assert torch.allclose(rows[row], alone, atol=1e-4)
         assert torch.allclose(batch[row], alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("left", [torch.nan, torch.inf, -torch.inf])
+def test_what_lies_behind_a_last_position_is_not_read(left: float) -> None:
+    keys, values = drawn(5, HKV, 12, D), drawn(5, HKV, 12, D)
+    slots, positions = torch.tensor([3, 0, 4]), torch.tensor([0, 11, 6])
+    queries = drawn(3, HQ, D)
+
+    def attended() -> list[Tensor]:
+        places = read_places(keys, slots, positions, 12)
+        mask = read_mask(positions, 12)
+        counts = (positions + 1).tolist()
+        return [
+            attend_rows(queries, keys, values, slots.tolist(), counts),
+            attend_batch(queries, keys, values, places, mask),
+            attend_fixed(queries, keys, values, slots, positions),
+        ]
+
+    clean = attended()
+    for cached in (keys, values):
+        for slot, position in zip([3, 0, 4], [0, 11, 6], strict=True):
+            cached[slot, :, position + 1 :] = left
+        cached[[1, 2]] = left
+    for found, wanted in zip(attended(), clean, strict=True):
+        assert torch.equal(found, wanted)

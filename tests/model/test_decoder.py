@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from assistant.model.attention import attend_fixed
+from assistant.model.attention import attend_fixed, attend_latest
 from assistant.model.config import parse_config
 from assistant.model.decoder import Decoder
 from assistant.model.fp8 import Fp8Matrix
@@ -47,6 +47,27 @@ def test_prefill_in_parts_is_prefill_at_once(decoder: Decoder, checkpoints: Path
     ]
     assert torch.allclose(torch.cat(parts), whole, atol=1e-4)
     assert torch.allclose(cache.keys[:, 0], cache.keys[:, 1], atol=1e-4)
+
+
+@pytest.mark.parametrize("num_wanted", [None, 2, 0])
+def test_a_prompt_is_read_with_what_attends_in_place_of_the_plain_way(
+    decoder: Decoder, checkpoints: Path, num_wanted: int | None
+) -> None:
+    embeds = decoder.embed(drawn_ids(20))
+    asked: list[tuple[int, int]] = []
+
+    def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        asked.append((len(queries), keys.shape[1]))
+        return attend_latest(queries, keys, values)
+
+    plain, other = new_cache(checkpoints), new_cache(checkpoints)
+    outs = []
+    for cache, way in ((plain, None), (other, attend)):
+        decoder.prefill(embeds[:6], cache, 1, 0, 0, way)
+        outs.append(decoder.prefill(embeds[6:], cache, 1, 6, num_wanted, way))
+    assert torch.equal(outs[0], outs[1])
+    assert torch.equal(plain.keys, other.keys)
+    assert asked[-1] == (num_wanted or 14, 20)
 
 
 @pytest.mark.parametrize("start", [0, 5])

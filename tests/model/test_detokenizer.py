@@ -1,4 +1,4 @@
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from assistant.model.detokenizer import Detokenizer
 from assistant.model.tokenizer import Tokenizer
@@ -7,7 +7,6 @@ steps_of_ids = st.lists(st.lists(st.integers(0, 1100), max_size=4), max_size=12)
 
 
 @given(steps=steps_of_ids)
-@settings(max_examples=60, deadline=None)
 def test_the_pieces_add_up_to_the_whole(
     tokenizer: Tokenizer, steps: list[list[int]]
 ) -> None:
@@ -17,7 +16,6 @@ def test_the_pieces_add_up_to_the_whole(
 
 
 @given(text=st.text(max_size=30))
-@settings(max_examples=60, deadline=None)
 def test_half_a_character_is_never_shown(tokenizer: Tokenizer, text: str) -> None:
     detokenizer = Detokenizer(tokenizer)
     shown = ""

@@ -5,16 +5,18 @@ import pytest
 
 from assistant.errors import SchemaRefused
 from assistant.schema.calls import calls_grammar
+from tests.rounds import rounds
 from tests.schema.writer import write
 
 COUNT = json.dumps({"type": "object", "properties": {"n": {"enum": [1, 2]}}})
 
 
-def test_calls_are_of_the_functions_there_are_and_no_more_than_may_be() -> None:
+@rounds(20, 60)
+def test_calls_are_of_the_functions_there_are_and_no_more_than_may_be(rounds: int) -> None:
     node = calls_grammar((("count", COUNT), ('st"op', "")), 3)
     rng = random.Random(0)
     numbers = set()
-    for _ in range(12):
+    for _ in range(rounds):
         calls = json.loads(write(node, rng, 200))
         numbers.add(len(calls))
         for call in calls:

@@ -7,6 +7,7 @@ import pytest
 
 from assistant.errors import SchemaRefused
 from assistant.schema.compiler import grammar
+from tests.rounds import rounds
 from tests.schema.writer import write
 
 TREE: dict[str, Any] = {
@@ -56,13 +57,14 @@ SCHEMAS: dict[str, Any] = {
 }
 
 
+@rounds(3, 50)
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_whatever_is_written_at_random_is_valid(name: str) -> None:
+def test_whatever_is_written_at_random_is_valid(name: str, rounds: int) -> None:
     jsonschema = importlib.import_module("jsonschema")
     schema = SCHEMAS[name]
     node = grammar(schema)
     rng = random.Random(name)
-    for _ in range(8):
+    for _ in range(rounds):
         budget = node.fewest + rng.choice([0, 5, 40])
         data = write(node, rng, budget)
         assert len(data) <= budget

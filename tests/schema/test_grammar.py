@@ -75,7 +75,7 @@ def test_a_loop_comes_back_to_the_very_same_threads() -> None:
 def test_the_fewest_bytes_left_are_never_more_than_what_is_written_then() -> None:
     rng = random.Random(3)
     node = Sequence(Text(b"["), WORD, Repeat(WORD, b"]", 2, 4))
-    for _ in range(12):
+    for _ in range(4):
         words = ["".join(rng.choices('aä"\\', k=rng.randint(0, 3))) for _ in range(4)]
         data = json.dumps(words, ensure_ascii=False).encode()
         for at in range(len(data)):

@@ -4,7 +4,7 @@ import itertools
 import json
 from typing import Any
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from assistant.config import Config
 from assistant.errors import MediaError
@@ -96,7 +96,6 @@ REQUESTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40)
 @given(body=REQUESTS)
 def test_a_request_is_read_or_refused_with_a_code(body: dict[str, Any]) -> None:
     numbers = itertools.count(1)

@@ -227,9 +227,8 @@ def run_scripts(seeds: range) -> None:
     assert num_calls > len(seeds) / 2, "the scripts hardly ever see a call"
 
 
-@pytest.mark.parametrize("hundred", range(3))
-def test_what_a_session_tells_is_consistent_under_any_script(hundred: int) -> None:
-    run_scripts(range(hundred * 100, hundred * 100 + 100))
+def test_what_a_session_tells_is_consistent_under_any_script() -> None:
+    run_scripts(range(30))
 
 
 @pytest.mark.parity
@@ -237,7 +236,7 @@ def test_what_a_session_tells_is_consistent_under_any_script(hundred: int) -> No
 def test_what_a_session_tells_is_consistent_under_ten_thousand_scripts(
     thousand: int,
 ) -> None:
-    run_scripts(range(1000 * (thousand + 1), 1000 * (thousand + 2)))
+    run_scripts(range(1000 * thousand, 1000 * (thousand + 1)))
 
 
 def test_the_witness_notices_what_is_wrong() -> None:

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from assistant.turns.conversation import (
     MAX_ECHO_CHARS,
@@ -110,7 +110,6 @@ def test_deleting_an_unknown_item_has_its_own_code() -> None:
     assert caught.value.code == "item_delete_invalid_item_id"
 
 
-@settings(max_examples=50, deadline=None)
 @given(
     steps=st.lists(
         st.tuples(

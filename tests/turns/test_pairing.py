@@ -3,7 +3,7 @@ from dataclasses import replace
 from typing import Literal
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from assistant.config import PairingConfig
 from assistant.turns.pairing import FrameMeta, Pairing, pair
@@ -154,7 +154,6 @@ configs = st.builds(
 )
 
 
-@settings(max_examples=60)
 @given(offers, times, times, configs, st.floats(0, 1), st.integers(0, 12) | st.none())
 def test_every_pairing_keeps_its_promises(
     frames: list[FrameMeta],

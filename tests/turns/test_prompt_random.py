@@ -13,8 +13,6 @@ import itertools
 import random
 from typing import get_args
 
-import pytest
-
 from assistant.config import Config, PairingConfig
 from assistant.turns import prompt
 from assistant.turns.actions import Action, Send, Tell
@@ -26,6 +24,7 @@ from assistant.turns.request import Request
 from assistant.turns.responder import Responder
 from assistant.wire import link, server_events as wire
 from assistant.wire.refusals import EventRefused
+from tests.rounds import rounds
 from tests.turns import items
 from tests.turns.sequences import ReferenceEngine, atoms
 
@@ -246,12 +245,12 @@ class Bench:
         return items.of_kind(kind, chosen, next(self.numbers))
 
 
-@pytest.mark.parametrize("decade", range(8))
+@rounds(20, 160)
 def test_before_every_reply_the_engine_holds_what_a_fresh_prompt_would_say(
-    decade: int,
+    rounds: int,
 ) -> None:
     num_replies = num_promoted = 0
-    for seed in range(decade * 20, decade * 20 + 20):
+    for seed in range(rounds):
         bench = Bench(seed)
         try:
             for _ in range(150):
@@ -261,12 +260,13 @@ def test_before_every_reply_the_engine_holds_what_a_fresh_prompt_would_say(
             raise
         num_replies += bench.num_replies
         num_promoted += bench.num_promoted
-    assert num_replies > 80, "the schedules hardly ever ask for a reply"
-    assert num_promoted > 20, "the schedules hardly ever guess right"
+    assert num_replies > 4 * rounds, "the schedules hardly ever ask for a reply"
+    assert num_promoted > rounds, "the schedules hardly ever guess right"
 
 
-def test_costs_are_those_of_what_is_held_once_every_answer_has_come() -> None:
-    for seed in range(20):
+@rounds(8, 20)
+def test_costs_are_those_of_what_is_held_once_every_answer_has_come(rounds: int) -> None:
+    for seed in range(rounds):
         bench = Bench(seed)
         for _ in range(60):
             bench.step()

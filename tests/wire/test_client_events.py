@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from msgspec import UNSET
 
 from assistant.wire import client_events as client, items
@@ -253,7 +253,6 @@ KEYS = st.sampled_from(
 JSON = LEAVES | st.lists(LEAVES, max_size=2) | st.dictionaries(KEYS, LEAVES, max_size=3)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     event=st.dictionaries(KEYS, JSON, max_size=4),
     type_=st.sampled_from(client.TYPES) | JSON,

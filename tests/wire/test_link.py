@@ -4,7 +4,7 @@ import random
 import struct
 
 import pytest
-from hypothesis import example, given, settings, strategies as st
+from hypothesis import example, given, strategies as st
 
 from assistant.errors import ProtocolError
 from assistant.wire import link
@@ -141,7 +141,6 @@ def test_half_an_hour_of_audio_fits_into_one_message() -> None:
     assert link.MAX_MESSAGE_BYTES > 30 * 60 * 16_000 * 4
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     payloads=st.lists(st.binary(max_size=40), max_size=6),
     cuts=st.lists(st.integers(0, 300), max_size=12),
@@ -160,7 +159,6 @@ def test_any_split_of_a_stream_yields_the_same_payloads(
     assert found == payloads
 
 
-@settings(max_examples=100, deadline=None)
 @given(payload=st.binary(max_size=60))
 @example(b"\x91\xa3\x00\x00\x80")  # a tag that is not UTF-8
 def test_any_bytes_are_a_message_or_a_protocol_error(payload: bytes) -> None:

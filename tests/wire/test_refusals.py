@@ -52,6 +52,12 @@ def test_an_unknown_item_has_the_code_of_what_was_tried(verb: str) -> None:
     assert refusals.unknown_item(verb, "x").code == f"item_{verb}_invalid_item_id"
 
 
+def test_sound_ahead_of_time_is_told_the_bound() -> None:
+    refusal = refusals.audio_too_fast(600.0)
+    assert (refusal.code, refusal.param) == ("input_audio_too_fast", "audio")
+    assert "600 s ahead of time" in refusal.message
+
+
 def test_a_long_message_is_cut_at_its_bound() -> None:
     refusal = refusals.unknown_item("delete", "x" * 10_000)
     assert len(refusal.message) == refusals.MAX_MESSAGE_CHARS
