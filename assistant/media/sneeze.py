@@ -11,8 +11,8 @@ import numpy as np
 
 from assistant.media.audio import RATE_HZ, Samples
 
-HISS_WINDOWS = 8
-"""Of 32 ms: 256 ms. An S at the beginning of a word takes 100 to 200 ms."""
+HISS_WINDOWS = 9
+"""Of 32 ms: 288 ms. An S at the beginning of a word takes 100 to 200 ms."""
 VOICED_WINDOWS = 4
 """Of the sneezes at hand, one has a pitch for three windows, one for a single one."""
 CALM_WINDOWS = 10
