@@ -98,20 +98,32 @@ def mixed(recording: Recording, noise: Recording, snr_db: float) -> Recording:
     """
     Add noise, over and over, at a ratio to the labelled speech.
 
-    Both levels are root mean squares: of the samples in labels, and of the whole noise.
+    Both levels are root mean squares above ``RUMBLE_HZ``: of the samples in labels, and of
+    the whole noise. Below it there is no speech, but what somebody's elbow does to a table
+    would make a recording pass for 13 dB louder than the voice in it.
     """
+    voice = above_rumble(recording.samples)
     spoken = np.concatenate(
         [
-            recording.samples[int(start * RATE_HZ) : int(end * RATE_HZ)]
+            voice[int(start * RATE_HZ) : int(end * RATE_HZ)]
             for start, end in recording.labels
         ]
     )
     repeated = np.resize(noise.samples, len(recording.samples))
-    gain = _rms(spoken) / max(_rms(noise.samples), 1e-9) / 10 ** (snr_db / 20)
+    noise_rms = max(_rms(above_rumble(noise.samples)), 1e-9)
+    gain = _rms(spoken) / noise_rms / 10 ** (snr_db / 20)
     samples = recording.samples + repeated * np.float32(gain)
     samples *= min(1.0, PEAK / max(float(np.abs(samples).max()), 1e-9))
     name = f"{recording.name} + {noise.name} at {snr_db:g} dB"
     return Recording(name, samples.astype(np.float32), recording.labels)
+
+
+def above_rumble(samples: Samples) -> Samples:
+    """Return sound [N] without what lies below ``RUMBLE_HZ``, and without delay."""
+    spectrum = np.fft.rfft(samples)
+    spectrum[: round(vad.RUMBLE_HZ * len(samples) / RATE_HZ)] = 0.0
+    voice: Samples = np.fft.irfft(spectrum, len(samples)).astype(np.float32)
+    return voice
 
 
 class Judge:

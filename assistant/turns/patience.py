@@ -8,7 +8,7 @@ positions, and nothing of speech. All durations are milliseconds of silence to t
               0        soft       least    usual     longest            veto
 
 * A speaker who paused for long and went on will do so again: the usual silence is the
-  longest known pause and a quarter, never less than ``least_ms`` nor more than
+  longest known pause and a little, never less than ``least_ms`` nor more than
   ``longest_ms``. From turn to turn pauses are forgotten by and by.
 * Where the words sound final, ``HASTE`` of the least is enough; where they do not, the
   end is held off up to ``veto_ms``.
@@ -24,7 +24,7 @@ SOFT_LEAD_MS = 1000
 pauses is mostly taken back."""
 PAUSE_DECAY = 0.8
 """What is left of the longest pause after a turn: four turns forget all but a third."""
-PAUSE_MARGIN = 1.25
+PAUSE_MARGIN = 1.05
 """A speaker's next pause may be this much longer than the longest known one."""
 ATTENTION_MS = 32
 """By how much a soft end waits longer than a pause that is known: one window."""

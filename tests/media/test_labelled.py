@@ -11,6 +11,7 @@ from assistant.media.audio import RATE_HZ, Samples
 from assistant.media.labelled import (
     Judge,
     Recording,
+    above_rumble,
     mixed,
     read_labelled,
     read_labels,
@@ -77,6 +78,22 @@ def test_the_ratio_is_that_of_the_labelled_speech_to_the_noise() -> None:
     assert np.sqrt(np.mean(silence**2)) == pytest.approx(0.01, rel=0.03)
     assert both.labels == talk.labels
     assert both.name == "talk + fan at 20 dB"
+
+
+def test_a_thump_does_not_make_a_voice_louder_than_it_is() -> None:
+    at = np.arange(RATE_HZ) / RATE_HZ
+    thump: Samples = (0.5 * np.sin(2 * np.pi * 30 * at)).astype(np.float32)
+    voice, noise = hiss(0.01), Recording("fan", hiss(0.5, seed=3), [])
+    plain = mixed(Recording("", voice, [(0.0, 1.0)]), noise, 10).samples - voice
+    thumped = Recording("", voice + thump, [(0.0, 1.0)])
+    added = mixed(thumped, noise, 10).samples - thumped.samples
+    assert np.sqrt(np.mean(added**2)) == pytest.approx(np.sqrt(np.mean(plain**2)), rel=0.02)
+
+
+@pytest.mark.parametrize(("pitch_hz", "kept"), [(30, 0.0), (90, 0.0), (110, 1.0)])
+def test_what_is_below_any_voice_is_taken_away(pitch_hz: int, kept: float) -> None:
+    tone = np.sin(2 * np.pi * pitch_hz * np.arange(RATE_HZ) / RATE_HZ).astype(np.float32)
+    assert above_rumble(tone) == pytest.approx(kept * tone, abs=1e-4)
 
 
 def test_a_mixture_never_clips() -> None:

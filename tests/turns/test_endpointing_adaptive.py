@@ -22,15 +22,15 @@ def hard_end(endpointer: Endpointer, pattern: str) -> int:
 
 def test_the_hard_end_waits_longer_for_a_speaker_who_pauses() -> None:
     endpointer = Endpointer(ADAPTIVE)
-    assert hard_end(endpointer, "xxx....xxx" + "." * 40) == 5, "4 and a quarter of it"
+    assert hard_end(endpointer, "xxx....xxx" + "." * 40) == 5, "4 and a little"
     endpointer.configure(replace(ADAPTIVE, silence_duration_ms=256))
-    assert hard_end(endpointer, "xxx.......xxx" + "." * 40) == 9, "7 and a quarter of it"
+    assert hard_end(endpointer, "xxx.......xxx" + "." * 40) == 8, "7 and a little"
 
 
 def test_who_was_cut_off_and_goes_on_at_once_has_paused() -> None:
     endpointer = Endpointer(ADAPTIVE)
     hear(endpointer, "xxx" + "." * 8)
-    assert hard_end(endpointer, "xxx" + "." * 20) == 10
+    assert hard_end(endpointer, "xxx" + "." * 20) == 9
     exact = Endpointer(PLAIN)
     hear(exact, "xxx" + "." * 8)
     assert hard_end(exact, "xxx" + "." * 20) == 5

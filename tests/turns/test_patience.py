@@ -51,7 +51,7 @@ def test_pauses_are_forgotten_from_turn_to_turn() -> None:
         waits.append(hard_ms(patience))
         patience.turn_over()
     assert waits == sorted(waits, reverse=True)
-    assert (waits[0], waits[-1]) == (1000, LEAST + 12)
+    assert (waits[0], waits[-1]) == (840, LEAST)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_pauses_are_forgotten_from_turn_to_turn() -> None:
     [
         (1.0, HASTE * LEAST),
         (FINAL, HASTE * LEAST),
-        (0.5, 750),
+        (0.5, 630),
         (OPEN, VETO),
         (0.0, VETO),
     ],
