@@ -72,7 +72,7 @@ class Floor:
         """The user has begun to speak."""
         self._idle_from = None
         if self._settings.interrupts:
-            ignores = self._settings.backchannels == "ignore"
+            ignores = self._settings.extensions.backchannels == "ignore"
             self._is_doubtful = ignores and self._answers.active_id is not None
             self._yield(now)
 

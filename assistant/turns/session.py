@@ -330,7 +330,7 @@ class Session:
         """Change the settings without telling the client; raises EventRefused."""
         before = self.settings
         self.settings = session_settings.updated(before, patch)
-        self._listener.num_frames = self.settings.frames_per_turn
+        self._listener.pairing = self.settings.extensions.pairing
         if self.settings.input_format != before.input_format:
             self._actions.append(SetInputFormat(self.settings.input_format))
         if self.settings.distance != before.distance:
