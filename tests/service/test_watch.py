@@ -15,7 +15,7 @@ pytestmark = pytest.mark.service
 FRAME_S = 0.5
 SPOKEN_BYTES = int(0.5 * 48_000)
 """Of PCM16 at 24 kHz: by then somebody speaks."""
-QUESTION = "Is it red?"
+QUESTION = "Do you see a star?"
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_a_change_is_spoken_of_within_a_second_once_and_nothing_else(
         assert is_unasked(done)
         assert client.times[-1] - changed <= 1.0
         film(client, (RED_STAR,), 3.0, seed=1)
-        assert said(client) == ["Yes, it is red."]
+        assert said(client) == ["Yes, I see a star."]
         assert client.ask("Thank you")["metadata"] is None
 
 
@@ -81,4 +81,4 @@ def test_who_speaks_is_not_spoken_over_and_is_told_afterwards(demo: RunningServi
         assert "response.created" not in client.types()
         assert not is_unasked(client.wait("response.done"))
         film(client, (RED_STAR,), 3.0)
-        assert said(client) == ["Yes, it is red."]
+        assert said(client) == ["Yes, I see a star."]
