@@ -7,7 +7,6 @@ from the environment only. ``configs/default.toml`` lists every key with its mea
 """
 
 import dataclasses
-import math
 import os
 import tomllib
 import typing
@@ -16,15 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from assistant.config_values import Bounds, checked
 from assistant.errors import ConfigError
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """Closed interval that a number must lie in."""
-
-    low: float
-    high: float = math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +95,7 @@ class BargeInConfig:
     backchannel_ms: Annotated[int, Bounds(0, 5000)] = 600
     min_speech_ms: Annotated[int, Bounds(0, 1000)] = 128
     echo_margin_db: Annotated[float, Bounds(0, 100)] = 12.0
+    speaks_aloud: Literal["unknown", "yes", "no"] = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +121,21 @@ class PairingConfig:
     photo_max_crops: Annotated[int, Bounds(1, 36)] = 4
     max_prompt_images: Annotated[int, Bounds(1, 64)] = 4
     keep_prompt_images: Annotated[int, Bounds(0, 64)] = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchConfig:
+    """Speaking up about what the camera shows, for sessions that ask for it."""
+
+    enabled: bool = True
+    interval_ms: Annotated[int, Bounds(50, 3_600_000)] = 500
+    least_interval_ms: Annotated[int, Bounds(50, 3_600_000)] = 250
+    still_ms: Annotated[int, Bounds(50, 3_600_000)] = 10_000
+    min_novelty: Annotated[float, Bounds(0, 1)] = 0.01
+    min_gap_ms: Annotated[int, Bounds(0, 3_600_000)] = 5000
+    max_per_minute: Annotated[int, Bounds(1, 60)] = 6
+    max_output_tokens: Annotated[int, Bounds(1, 512)] = 48
+    timeout_s: Annotated[float, Bounds(0.1, 60)] = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +210,7 @@ class Config:
     barge_in: BargeInConfig = field(default_factory=BargeInConfig)
     early: EarlyConfig = field(default_factory=EarlyConfig)
     pairing: PairingConfig = field(default_factory=PairingConfig)
+    watch: WatchConfig = field(default_factory=WatchConfig)
     reply: ReplyConfig = field(default_factory=ReplyConfig)
     transcripts: TranscriptsConfig = field(default_factory=TranscriptsConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
@@ -272,7 +281,7 @@ def load(
             name = f"{section}.{key.name}"
             if name in values:
                 value, origin = values.pop(name)
-                given[key.name] = _checked(name, value, hints[key.name], origin)
+                given[key.name] = checked(name, value, hints[key.name], origin)
                 origins[name] = origin
             else:
                 origins[name] = "default"
@@ -298,37 +307,6 @@ def _read_toml(file: Path) -> Iterator[tuple[str, object]]:
             yield f"{section}.{key}", value
 
 
-def _checked(name: str, value: object, hint: Any, origin: str) -> object:
-    """Return ``value`` as the field's type, or say what is wrong with it."""
-    bounds = None
-    if typing.get_origin(hint) is Annotated:
-        hint, bounds = typing.get_args(hint)
-    if typing.get_origin(hint) is Literal:
-        choices = typing.get_args(hint)
-        if value not in choices:
-            listed = ", ".join(repr(choice) for choice in choices)
-            raise ConfigError(f"{origin}: {name} = {value!r}, must be one of {listed}")
-        return value
-    if typing.get_origin(hint) is tuple:
-        if not isinstance(value, list | tuple) or not all(
-            isinstance(v, str) for v in value
-        ):
-            raise ConfigError(f"{origin}: {name} = {value!r}, must be a list of strings")
-        return tuple(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if type(value) is not hint:
-        raise ConfigError(f"{origin}: {name} = {value!r}, must be of type {hint.__name__}")
-    if bounds is not None:
-        assert isinstance(value, int | float)
-        # Written so that NaN, which compares false with everything, is refused too.
-        if not bounds.low <= value <= bounds.high:
-            raise ConfigError(
-                f"{origin}: {name} = {value}, must be from {bounds.low} to {bounds.high}"
-            )
-    return value
-
-
 def _check_together(config: Config) -> None:
     """Refuse values that are fine alone and wrong together."""
     if config.pairing.keep_prompt_images > config.pairing.max_prompt_images:
@@ -341,6 +319,11 @@ def _check_together(config: Config) -> None:
         raise ConfigError(
             f"rtc.min_port = {rtc.min_port} and rtc.max_port = {rtc.max_port}, must be a "
             "range of ports, or both 0"
+        )
+    if config.watch.least_interval_ms > config.watch.interval_ms:
+        raise ConfigError(
+            f"watch.least_interval_ms = {config.watch.least_interval_ms}, must not exceed "
+            f"watch.interval_ms = {config.watch.interval_ms}"
         )
     if config.reply.max_output_tokens >= config.engine.max_sequence_tokens:
         raise ConfigError(

@@ -96,6 +96,7 @@ def test_options_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) ->
         ('[engine]\nquantization = "int4"', "must be one of 'none', 'int8', 'fp8'"),
         ("[engine]\nbackend = 1", "must be one of 'native', 'transformers'"),
         ("[pairing]\nmax_prompt_images = 1", "keep_prompt_images = 2, must not exceed"),
+        ("[watch]\ninterval_ms = 100", "least_interval_ms = 250, must not exceed"),
         ("[engine]\nmax_sequence_tokens = 512", "must be below engine.max_sequence_tokens"),
         ("[server", "some.toml: "),
     ],

@@ -36,6 +36,7 @@ export class Call extends EventTarget {
   numFramesDropped = 0;
   isHandsFree = true;
   isMuted = false;
+  extras = /** @type {protocol.Extras} */ ({ speaks_aloud: "no" });
 
   #base;
   #camera;
@@ -45,8 +46,7 @@ export class Call extends EventTarget {
   #audio = new PcmRing(KEPT_S * RATE_HZ);
   /** Where the sound of this session begins in #audio; spans of a session count from here. */
   #sessionStart = 0;
-  /** Where the held utterance begins in #audio, null while the button is up. */
-  /** @type {number | null} */
+  /** @type {number | null} where the held utterance begins in #audio */
   #heldFrom = null;
   #isReady = false;
   /** @type {Set<string>} devices that are being opened */
@@ -110,7 +110,7 @@ export class Call extends EventTarget {
     });
     line.addEventListener("open", () => {
       wasOpen = true;
-      line.send(protocol.sessionUpdate(this.isHandsFree));
+      line.send(protocol.sessionUpdate(this.isHandsFree, this.extras));
       this.#change("connection", { state: "on" });
     });
     line.addEventListener("event", (event) => {
@@ -256,7 +256,7 @@ export class Call extends EventTarget {
     this.isHandsFree = isHandsFree;
     this.#heldFrom = null;
     this.#carry();
-    if (this.#isReady) this.#line?.send(protocol.sessionUpdate(isHandsFree));
+    if (this.#isReady) this.#line?.send(protocol.sessionUpdate(isHandsFree, this.extras));
   }
 
   startTalking() {

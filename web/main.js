@@ -130,6 +130,12 @@ const aloud = $("aloud", HTMLInputElement);
 aloud.addEventListener("change", () => {
   voice.isOn = aloud.checked;
   voice.hush();
+  wish({ speaks_aloud: aloud.checked ? "yes" : "no" });
+});
+const watch = $("watch", HTMLInputElement);
+watch.addEventListener("change", () => {
+  const instruction = watch.value.trim();
+  wish({ watch: instruction === "" ? null : { instruction } });
 });
 const settingsButton = $("settings-button", HTMLButtonElement);
 settingsButton.addEventListener("click", () => openSettings(!("open" in settings.dataset)));
@@ -169,6 +175,12 @@ addEventListener("keydown", ({ key }) => {
   }
 });
 $("interrupt", HTMLElement).addEventListener("click", interrupt);
+
+/** @param {import("./protocol.js").Extras} extras */
+function wish(extras) {
+  Object.assign(call.extras, extras);
+  call.setHandsFree(call.isHandsFree);
+}
 
 function interrupt() {
   voice.hush();

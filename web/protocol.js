@@ -22,13 +22,18 @@
  *   `epoch` counts sessions: a reconnected server knows nothing of earlier turns and may
  *   use their ids again. `held` is push-to-talk audio whose commit is not confirmed yet.
  * @typedef {"listening" | "hearing" | "thinking" | "answering"} Phase
+ * @typedef {{speaks_aloud?: "yes" | "no", watch?: {instruction: string} | null}} Extras what
+ *   this server can do beyond the protocol
  */
 
 /** @type {Conversation} */
 export const EMPTY = { epoch: 0, sessionId: null, model: null, held: null, turns: [] };
 
-/** @param {boolean} isHandsFree false: the client says when a turn starts and ends */
-export function sessionUpdate(isHandsFree) {
+/**
+ * @param {boolean} isHandsFree false: the client says when a turn starts and ends
+ * @param {Extras} extras
+ */
+export function sessionUpdate(isHandsFree, extras = {}) {
   const turn_detection = isHandsFree
     ? { type: "server_vad", create_response: true, interrupt_response: true }
     : null;
@@ -38,7 +43,7 @@ export function sessionUpdate(isHandsFree) {
       type: "realtime",
       output_modalities: ["text"],
       audio: { input: { format: { type: "audio/pcm", rate: 24000 }, turn_detection } },
-      assistant: { events: ["metrics"] },
+      assistant: { events: ["metrics"], ...extras },
     },
   };
 }

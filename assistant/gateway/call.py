@@ -87,9 +87,9 @@ class Call:
         return self._session.is_answering
 
     @property
-    def is_hearing(self) -> bool:
-        """True while somebody is speaking."""
-        return self._session.is_hearing
+    def is_looking(self) -> bool:
+        """True while pictures are wanted: somebody is speaking, or the watch is on."""
+        return self._session.is_looking
 
     def now(self) -> float:
         """Return the session time."""
@@ -143,8 +143,8 @@ class Call:
         try:
             self._session.close()
             self._carry_out()
-            if self._session.total.num_read:
-                self.log.info("closed: %s", self._session.total)
+            if self._session.summary:
+                self.log.info("closed: %s", self._session.summary)
         finally:
             self._engine.unsubscribe(self)
             self._arm(None)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from assistant.turns.settings import InputFormat
+from assistant.turns.settings import InputFormat, Settings
 from assistant.turns.timeline import Timeline
 from assistant.wire import link
 from assistant.wire.server_events import ServerEvent
@@ -63,6 +63,16 @@ class Hang:
 
     code: int
     reason: str
+
+
+def to_follow(before: Settings, after: Settings) -> "list[Action]":
+    """Return what a change of the settings asks of the driver."""
+    actions: list[Action] = []
+    if after.input_format != before.input_format:
+        actions.append(SetInputFormat(after.input_format))
+    if after.distance != before.distance:
+        actions.append(SetDistance(after.distance))
+    return actions
 
 
 Action = Send | Tell | SetInputFormat | SetDistance | JudgePause | ResetVad | Hang

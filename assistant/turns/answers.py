@@ -2,8 +2,8 @@
 Which response is being given, which one waits for it, and what is done beside it.
 
 The conversation has one active response at a time and one that may wait for its end; the
-others are refused. Beside it there are responses out of band, and transcripts. Knows
-requests and responses; why an answer is wanted, the session knows.
+others are refused. Beside it there are responses out of band, transcripts and the watch.
+Knows requests and responses; why an answer is wanted, the session knows.
 
 A client that holds its own ``response.create`` back until the end of a response may find
 that end to be a barge-in. What it asks for then waits for the answer to what the user
@@ -26,6 +26,7 @@ from assistant.turns.request import Request
 from assistant.turns.responder import Responder
 from assistant.turns.settings import Settings
 from assistant.turns.transcripts import Transcripts
+from assistant.turns.watching import Watching
 from assistant.wire import link, refusals
 from assistant.wire.items import FunctionCallOutputItem
 
@@ -52,10 +53,11 @@ class Answers:
         emit: Callable[[Action], None],
     ) -> None:
         self._conversation = conversation
+        conversation_id = new_id("conv")
         self.responder = Responder(
             config=config,
             conversation=conversation,
-            conversation_id=new_id("conv"),
+            conversation_id=conversation_id,
             mirror=Mirror(sequence_numbers),
             load=load,
             new_id=new_id,
@@ -70,6 +72,14 @@ class Answers:
         )
         self._transcripts = Transcripts(
             config=config.transcripts, sequence_numbers=sequence_numbers, emit=emit
+        )
+        self.watching = Watching(
+            config=config,
+            conversation=conversation,
+            conversation_id=conversation_id,
+            sequence_numbers=sequence_numbers,
+            new_id=new_id,
+            emit=emit,
         )
         self._queued: Request | None = None
         self._interruption = Interruption.NONE
@@ -89,12 +99,27 @@ class Answers:
     def is_answering(self) -> bool:
         return self.active_id is not None or self._asides.is_answering
 
+    @property
+    def is_due(self) -> bool:
+        """Whether an answer is being given, or waits, or is going to be asked for."""
+        is_interrupted = self._interruption is not Interruption.NONE
+        return self.is_answering or self._queued is not None or is_interrupted
+
+    @property
+    def summary(self) -> str:
+        """What the engine computed, in words of the log; empty when that was nothing."""
+        watched, total = self.watching.tally, self.responder.total
+        computed = [str(total)] if total.num_read else []
+        computed += [f"watch: {watched}"] if watched.num_looks else []
+        return "; ".join(computed)
+
     def deadline(self) -> float | None:
         """Return when ``handle_timer`` wants to be called, if nothing happens before."""
         deadlines = (
             self.responder.deadline(),
             self._asides.deadline(),
             self._transcripts.deadline(),
+            self.watching.deadline(),
         )
         return min((due for due in deadlines if due is not None), default=None)
 
@@ -215,6 +240,7 @@ class Answers:
         """The session is over: free what the engine holds of it."""
         self._asides.close()
         self._transcripts.close()
+        self.watching.close()
         self.responder.close()
 
     # --- what happened ------------------------------------------------------------------
@@ -225,9 +251,12 @@ class Answers:
         self.responder.receive_engine(ready, now)
         self._asides.receive_engine(ready, now)
         self._transcripts.receive_engine(ready)
+        self.watching.receive_engine(ready)
 
     def receive_report(self, report: link.Report, now: float) -> bool:
-        """Take a report; return whether it ended the active response."""
+        """Take a report; return whether the session may go on now with something else."""
+        if self.watching.receive_report(report, now):
+            return isinstance(report, link.Finished | link.Failed)
         if self._asides.receive_report(report, now):
             return False
         if self._transcripts.receive_report(report):

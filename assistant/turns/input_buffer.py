@@ -70,6 +70,11 @@ class InputBuffer:
         return self.utterance_id, self._utterance_start
 
     @property
+    def is_speech(self) -> bool:
+        """Whether somebody speaks as far as the detector can tell, echoes included."""
+        return self._endpointer.speaking
+
+    @property
     def heard(self) -> int:
         """Number of samples that arrived."""
         return self._heard

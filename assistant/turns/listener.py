@@ -27,12 +27,16 @@ class Listener:
 
     def __init__(self, buffer: InputBuffer, media: Media, pairing: PairingConfig) -> None:
         self.utterance: Utterance | None = None
-        self.num_frames = pairing.frames_per_turn
-        """That a turn gets at most; a session may change it."""
+        self.pairing = pairing
+        """Which frames a turn gets; a session may change it."""
         self._frame_clock = FrameClock()
         self._buffer = buffer
         self._media = media
-        self._pairing = pairing
+
+    @property
+    def is_hearing(self) -> bool:
+        """True while an utterance is open."""
+        return self.utterance is not None
 
     def begin(self, item_id: str, start: int) -> None:
         """The user began to speak; frames are chosen as of now."""
@@ -108,7 +112,7 @@ class Listener:
         """Return what is to be expected; ``answers``: the end of a turn is answered."""
         utterance = self.utterance
         if utterance is None:
-            sees = shows_something(self._media, now, self._pairing, self.num_frames)
+            sees = shows_something(self._media, now, self.pairing)
             at_least: Adapter = "vision" if sees else "none"
             return Outlook(items=items, at_least=at_least, may_trim=True)
         return Outlook(
@@ -119,8 +123,7 @@ class Listener:
 
     def pair_words(self, turn: Turn, items: Sequence[Item], now: float) -> None:
         """Give a typed question, which is the last item, what the camera shows now."""
-        config, num_frames = self._pairing, self.num_frames
-        turn.pair_words(items, self._media, now, config=config, frames_per_turn=num_frames)
+        turn.pair_words(items, self._media, now, self.pairing)
 
     def add_frame(
         self, data: bytes, timestamp_ms: float | UnsetType | None, now: float
@@ -145,7 +148,8 @@ class Listener:
             return self._see(utterance, utterance.paused_at)
         # Several frames are spread over the whole utterance: until it pauses, each new
         # one would move the others.
-        return self.num_frames <= 1 and self._see(utterance, self._buffer.heard)
+        is_single = self.pairing.frames_per_turn <= 1
+        return is_single and self._see(utterance, self._buffer.heard)
 
     def _open(self) -> Utterance:
         assert self.utterance is not None, "speech went on before it started"
@@ -166,4 +170,4 @@ class Listener:
     def _see(self, utterance: Utterance, end: int) -> bool:
         """Choose the frames for speech up to ``end``; return whether that changed them."""
         start_s, end_s = self._buffer.times(utterance.start, end)
-        return utterance.see(self._media, start_s, end_s, self._pairing, self.num_frames)
+        return utterance.see(self._media, start_s, end_s, self.pairing)

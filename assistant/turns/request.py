@@ -57,7 +57,7 @@ def ask(
         metadata=metadata,
         items=items,
         tools=settings.tools,
-        task=settings.task,
+        task=settings.extensions.task,
         is_asked=is_asked,
         frames=turn.frames,
         timeline=turn.timeline,

@@ -14,30 +14,21 @@ session seconds. An event that cannot be carried out raises ``EventRefused`` (or
 ``MediaError``) and changes nothing.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from assistant.config import Config
-from assistant.turns import input_items, settings as session_settings
-from assistant.turns.actions import (
-    Action,
-    Hang,
-    ResetVad,
-    Send,
-    SetDistance,
-    SetInputFormat,
-)
+from assistant.turns import endpointing, input_items, settings as session_settings
+from assistant.turns.actions import Action, Hang, ResetVad, Send, to_follow
 from assistant.turns.answers import Answers
 from assistant.turns.asking import Asking
 from assistant.turns.barge_in import BargeIn
 from assistant.turns.conversation import Conversation, Item
-from assistant.turns.endpointing import HardEnd, SoftEnd, SpeechResumed, SpeechStarted
 from assistant.turns.floor import Floor
 from assistant.turns.input_buffer import InputBuffer, milliseconds
 from assistant.turns.listener import Listener
 from assistant.turns.load import Load
 from assistant.turns.media import Media
-from assistant.turns.tally import Tally
 from assistant.turns.utterance import Utterance
 from assistant.wire import client_events as client, link, server_events as wire
 from assistant.wire.items import Item as WireItem
@@ -101,7 +92,7 @@ class Session:
     def deadline(self) -> float:
         """Return when ``handle_timer`` wants to be called, if nothing happens before."""
         expiry = self._config.server.session_max_s
-        due = (expiry, self._answers.deadline(), self._floor.idle_deadline())
+        due = (expiry, self._answers.deadline(), self._floor.deadline())
         return min(moment for moment in due if moment is not None)
 
     @property
@@ -109,9 +100,9 @@ class Session:
         return self._answers.is_answering
 
     @property
-    def total(self) -> Tally:
-        """What the engine computed for this session."""
-        return self._responder.total
+    def summary(self) -> str:
+        """What the engine computed for this session; empty when that was nothing."""
+        return self._answers.summary
 
     @property
     def detects_turns(self) -> bool:
@@ -119,8 +110,9 @@ class Session:
         return self.settings.turn_detection is not None
 
     @property
-    def is_hearing(self) -> bool:
-        return self._listener.utterance is not None
+    def is_looking(self) -> bool:
+        """True when pictures are wanted: of who speaks, or by the watch."""
+        return self._listener.is_hearing or self._answers.watching.is_on
 
     def to_wire(self) -> dict[str, Any]:
         return self.settings.to_wire(self.id, self._expires_at)
@@ -137,12 +129,11 @@ class Session:
 
     def handle_timer(self, now: float) -> None:
         if now >= self._config.server.session_max_s:
-            minutes = self._config.server.session_max_s / 60
-            message = f"Your session hit the maximum duration of {minutes:g} minutes."
-            self._send(wire.error("session_expired", message))
+            self._send(wire.session_expired(self._config.server.session_max_s))
             self._actions.append(Hang(1000, "session expired"))
             return
         self._answers.handle_timer(now)
+        self._heed(self._floor.settled(now), now)
         if self._floor.is_idle(now):
             self._speak_up(now)
         self._go_on(now)
@@ -153,6 +144,7 @@ class Session:
         self._go_on(now)
 
     def receive_report(self, report: link.Report, now: float) -> None:
+        self._floor.pass_time(now)
         if self._answers.receive_report(report, now):
             self._go_on(now)
 
@@ -172,23 +164,26 @@ class Session:
 
     def receive_probability(self, probability: float, now: float) -> None:
         """Take the speech probability of the next 512-sample window."""
-        for boundary in self._floor.receive_probability(probability, now):
-            if isinstance(boundary, SpeechStarted):
+        self._heed(self._floor.receive_probability(probability, now), now)
+        if self._responder.is_speculating and not self._responder.may_speculate:
+            self._listener.take_back()
+            self._go_on(now)
+
+    def _heed(self, boundaries: Iterable[endpointing.Boundary], now: float) -> None:
+        for boundary in boundaries:
+            if isinstance(boundary, endpointing.SpeechStarted):
                 self._speech_started(boundary, now)
-            elif isinstance(boundary, SoftEnd):
+            elif isinstance(boundary, endpointing.SoftEnd):
                 may_answer = self._floor.is_turn and self._responder.may_speculate
                 self._listener.pause(boundary, now, may_be_answered=may_answer)
                 self._actions += self._floor.question(self._buffer.start)
                 self._floor.speech_paused(now)
                 self._go_on(now)
-            elif isinstance(boundary, SpeechResumed):
+            elif isinstance(boundary, endpointing.SpeechResumed):
                 self._listener.resume()
                 self._go_on(now)
-            elif isinstance(boundary, HardEnd):
+            elif isinstance(boundary, endpointing.HardEnd):
                 self._speech_ended(boundary, now)
-        if self._responder.is_speculating and not self._responder.may_speculate:
-            self._listener.take_back()
-            self._go_on(now)
 
     def receive_finality(self, number: int, finality: float) -> None:
         """Take how final a pause sounds, in [0, 1], in answer to ``JudgePause``."""
@@ -222,6 +217,7 @@ class Session:
                 self._answers.cancel(event.response_id or None, now)
             case client.InputImageAppend():
                 self._listener.add_frame(event.image, event.timestamp_ms, now)
+                self._watch(now)
                 if not self._frames_matter():
                     return
             case client.InputImageClear():
@@ -229,20 +225,20 @@ class Session:
                 self._send(wire.ImageBufferCleared())
                 if not self._frames_matter():
                     return
-            case client.OutputAudioClear() | client.InputAudioAppend():
-                return  # there is no voice to silence; sound comes by receive_audio
+            case client.OutputAudioClear():
+                self._floor.hushed()  # its own voice: we have none
         self._go_on(now)
 
     # --- speech -------------------------------------------------------------------------
 
-    def _speech_started(self, boundary: SpeechStarted, now: float) -> None:
+    def _speech_started(self, boundary: endpointing.SpeechStarted, now: float) -> None:
         item_id, start = self._buffer.open_utterance(boundary.at, self._new_id)
         self._send(wire.SpeechStarted(audio_start_ms=milliseconds(start), item_id=item_id))
         self._floor.speech_started(now)
         self._listener.begin(item_id, start)
         self._go_on(now)
 
-    def _speech_ended(self, boundary: HardEnd, now: float) -> None:
+    def _speech_ended(self, boundary: endpointing.HardEnd, now: float) -> None:
         item_id = self._buffer.utterance_id
         assert item_id is not None, "speech ended before it started"
         end_ms = milliseconds(boundary.at)
@@ -304,8 +300,15 @@ class Session:
         """Start what waits; else let the engine do what the next answer will need."""
         self._answers.start_queued(now)
         self._floor.look(now)
+        self._watch(now)
         if self._responder.active_id is None and self.settings.reads_ahead:
             self._asking.look_ahead(self.settings, now)
+
+    def _watch(self, now: float) -> None:
+        """Speak up about what the camera shows, when there is room for it."""
+        watching, is_hearing = self._answers.watching, self._listener.is_hearing
+        while watching.go_on(now, self._media, self._floor.room(now, is_hearing)):
+            self._floor.spoke_up(now)
 
     # --- items, responses, settings -----------------------------------------------------
 
@@ -330,11 +333,9 @@ class Session:
         """Change the settings without telling the client; raises EventRefused."""
         before = self.settings
         self.settings = session_settings.updated(before, patch)
-        self._listener.num_frames = self.settings.frames_per_turn
-        if self.settings.input_format != before.input_format:
-            self._actions.append(SetInputFormat(self.settings.input_format))
-        if self.settings.distance != before.distance:
-            self._actions.append(SetDistance(self.settings.distance))
+        self._listener.pairing = self.settings.extensions.pairing
+        self._answers.watching.configure(self.settings)
+        self._actions += to_follow(before, self.settings)
         if (self.settings.turn_detection is None) != (before.turn_detection is None):
             self._forget_speech(now)
         self._floor.configure(self.settings)

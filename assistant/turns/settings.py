@@ -12,22 +12,21 @@ from msgspec import UNSET, UnsetType, to_builtins
 
 from assistant.config import Config
 from assistant.turns import (
+    extensions,
     input_format,
-    tasks,
     tools,
     transcription,
     truncation,
     turn_detection,
 )
 from assistant.turns.endpointing import Endpointing
+from assistant.turns.extensions import Extensions
 from assistant.turns.input_format import InputFormat as InputFormat
-from assistant.turns.tasks import Task
 from assistant.turns.tools import NO_TOOLS, Tools
 from assistant.turns.transcription import Transcription
 from assistant.turns.turn_detection import TurnDetection
 from assistant.wire import refusals
 from assistant.wire.client_events import (
-    AssistantPatch,
     AudioInputPatch,
     AudioOutputPatch,
     ResponseParams,
@@ -55,7 +54,6 @@ class Settings:
     input_format: InputFormat
     turn_detection: TurnDetection | None
     max_output_tokens: int | Literal["inf"]
-    frames_per_turn: int
     endpointing: Endpointing
     """The service's defaults; ``turn_detection`` overrides some of its values."""
     transcription: Transcription | None = None
@@ -68,12 +66,10 @@ class Settings:
     tools: Tools = NO_TOOLS
     max_text_chars: int = 100_000
     """Bound of the instructions, and of all tools together."""
-    events: tuple[str, ...] = ()
-    """Opt-in vendor events."""
-    task: Task = tasks.ASSISTANT
-    backchannels: Literal["interrupt", "ignore"] = "interrupt"
-    usual_backchannels: Literal["interrupt", "ignore"] = "interrupt"
-    """What the service does where a client says nothing."""
+    extensions: Extensions
+    """What is beyond the protocol."""
+    config: Config
+    """Of the service: what it does where a client says nothing."""
 
     @property
     def distance(self) -> Literal["near_field", "far_field"] | None:
@@ -97,7 +93,7 @@ class Settings:
     @property
     def reads_ahead(self) -> bool:
         """The next prompt is known in part; that of a task, when the turn is over."""
-        return self.type == "realtime" and not self.task.needs_sound
+        return self.type == "realtime" and not self.extensions.task.needs_sound
 
     @property
     def effective_endpointing(self) -> Endpointing:
@@ -144,12 +140,7 @@ class Settings:
                     "speed": self.speed,
                 },
             },
-            "assistant": {
-                "events": list(self.events),
-                "video": {"frames_per_turn": self.frames_per_turn},
-                "task": self.task.to_wire(),
-                "backchannels": self.backchannels,
-            },
+            "assistant": self.extensions.to_wire(),
         }
 
 
@@ -162,12 +153,11 @@ def initial(config: Config, model: str, hangover_ms: int) -> Settings:
         input_format=InputFormat(),
         turn_detection=turn_detection.default("server_vad", endpointing),
         max_output_tokens="inf",
-        frames_per_turn=config.pairing.frames_per_turn,
         endpointing=endpointing,
         max_text_chars=config.limits.text_chars,
         may_transcribe=config.transcripts.enabled,
-        backchannels=config.barge_in.backchannels,
-        usual_backchannels=config.barge_in.backchannels,
+        extensions=extensions.usual(config),
+        config=config,
     )
 
 
@@ -218,7 +208,9 @@ def updated(settings: Settings, patch: SessionPatch) -> Settings:
         if patch.audio.output:
             changes |= _output_changes(patch.audio.output)
     if patch.assistant:
-        changes |= _vendor_changes(settings, patch.assistant)
+        changes["extensions"] = extensions.updated(
+            settings.extensions, patch.assistant, settings.config
+        )
     return replace(settings, **changes)
 
 
@@ -328,22 +320,4 @@ def _output_changes(patch: AudioOutputPatch) -> dict[str, Any]:
     if patch.speed is not UNSET:
         refusals.check_range("session.audio.output.speed", patch.speed, *SPEED_RANGE)
         changes["speed"] = 1.0 if patch.speed is None else patch.speed
-    return changes
-
-
-def _vendor_changes(settings: Settings, patch: AssistantPatch) -> dict[str, Any]:
-    changes: dict[str, Any] = {}
-    if patch.backchannels is not UNSET:
-        changes["backchannels"] = patch.backchannels or settings.usual_backchannels
-    if patch.events is not UNSET:
-        changes["events"] = tuple(patch.events)
-    if patch.task is not UNSET:
-        changes["task"] = tasks.checked(patch.task, "session.assistant.task")
-    if patch.video is not UNSET and patch.video.frames_per_turn is not UNSET:
-        count = patch.video.frames_per_turn
-        if not 0 <= count <= 16:
-            raise refusals.invalid_value(
-                "session.assistant.video.frames_per_turn", f"{count} is not from 0 to 16."
-            )
-        changes["frames_per_turn"] = count
     return changes

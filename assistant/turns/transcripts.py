@@ -183,6 +183,7 @@ class Transcripts:
         """Free the sequence; what the engine still says of it counts no more."""
         self._current = None
         self._tell(self._mirror.close())
+        self._mirror.prune_costs([])  # whose keys hold on to the sound
 
     def _tell(self, orders: list[link.Order]) -> None:
         for order in orders:

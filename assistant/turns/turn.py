@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from assistant.config import PairingConfig
 from assistant.turns.conversation import Frame, Item, Text
-from assistant.turns.pairing import FrameMeta, pair
+from assistant.turns.pairing import FrameMeta, Reason, pair
 from assistant.turns.timeline import Timeline
 
 
@@ -23,12 +23,23 @@ class Frames(Protocol):
         """Return how different two frames are, in [0, 1]."""
 
 
-def shows_something(
-    camera: Frames, now: float, config: PairingConfig, frames_per_turn: int
-) -> bool:
+def shows_something(camera: Frames, now: float, config: PairingConfig) -> bool:
     """Return whether a turn that begins now would get a frame."""
-    config = replace(config, frames_per_turn=min(1, frames_per_turn))
+    config = replace(config, frames_per_turn=min(1, config.frames_per_turn))
     return bool(pair(camera.frames(), now, now, config, camera.novelty).used)
+
+
+def on_record(frame: FrameMeta, reason: Reason) -> dict[str, Any]:
+    """Return what the vendor key says of an offered frame."""
+    return {
+        "id": frame.id,
+        "captured_ms": round(frame.captured_s * 1000, 1),
+        "timestamp_ms": frame.timestamp_ms,
+        "width": frame.width,
+        "height": frame.height,
+        "used": reason == "used",
+        "reason": reason,
+    }
 
 
 @dataclass(slots=True)
@@ -44,23 +55,14 @@ class Turn:
         items: Sequence[Item],
         camera: Frames,
         now: float,
-        *,
         config: PairingConfig,
-        frames_per_turn: int,
     ) -> None:
         """A typed question with the camera on is about what the camera shows now."""
         last = items[-1] if items else None
         if last is None or last.role != "user" or last.num_images() or last.call:
             return
         if all(isinstance(part, Text) for part in last.content):
-            self.pair(
-                last,
-                camera,
-                start_s=now,
-                end_s=now,
-                config=config,
-                frames_per_turn=frames_per_turn,
-            )
+            self.pair(last, camera, start_s=now, end_s=now, config=config)
 
     def pair(
         self,
@@ -70,7 +72,6 @@ class Turn:
         start_s: float,
         end_s: float,
         config: PairingConfig,
-        frames_per_turn: int,
     ) -> None:
         """
         Attach the frames of that time to ``item`` and note what became of every one.
@@ -83,7 +84,7 @@ class Turn:
             list(offered.values()),
             start_s,
             end_s,
-            replace(config, frames_per_turn=frames_per_turn),
+            config,
             camera.novelty,
             prefilled=before[0] if len(before) == 1 else None,
         )
@@ -94,14 +95,6 @@ class Turn:
                 for frame_id in pairing.used
             ]
         self.frames = [
-            {
-                "id": decision.id,
-                "captured_ms": round(decision.captured_s * 1000, 1),
-                "timestamp_ms": offered[decision.id].timestamp_ms,
-                "width": offered[decision.id].width,
-                "height": offered[decision.id].height,
-                "used": decision.used,
-                "reason": decision.reason,
-            }
+            on_record(offered[decision.id], decision.reason)
             for decision in pairing.decisions
         ]

@@ -73,21 +73,9 @@ class Utterance:
             self.item.num_takes += 1
 
     def see(
-        self,
-        media: Media,
-        start_s: float,
-        end_s: float,
-        config: PairingConfig,
-        frames_per_turn: int,
+        self, media: Media, start_s: float, end_s: float, config: PairingConfig
     ) -> bool:
         """Choose the frames anew; return whether the choice has changed."""
         version = self.item.version
-        self.turn.pair(
-            self.item,
-            media,
-            start_s=start_s,
-            end_s=end_s,
-            config=config,
-            frames_per_turn=frames_per_turn,
-        )
+        self.turn.pair(self.item, media, start_s=start_s, end_s=end_s, config=config)
         return self.item.version != version

@@ -75,7 +75,22 @@ class AudioPatch(msgspec.Struct):
 
 
 class VideoPatch(msgspec.Struct):
-    frames_per_turn: int | UnsetType = UNSET
+    frames_per_turn: int | UnsetType | None = UNSET
+    policy: Literal["latest", "change", "uniform"] | UnsetType | None = UNSET
+    freshness_ms: float | UnsetType | None = UNSET
+
+
+class WatchPatch(msgspec.Struct):
+    """What to speak up about, unasked, when the camera shows it."""
+
+    instruction: str | UnsetType = UNSET
+    on: Literal["change", "interval"] | UnsetType | None = UNSET
+    say: Literal["once", "changes"] | UnsetType | None = UNSET
+    interval_ms: int | UnsetType | None = UNSET
+    still_ms: int | UnsetType | None = UNSET
+    min_novelty: float | UnsetType | None = UNSET
+    min_gap_ms: int | UnsetType | None = UNSET
+    max_per_minute: int | UnsetType | None = UNSET
 
 
 TaskKind = Literal[
@@ -96,7 +111,9 @@ class AssistantPatch(msgspec.Struct):
     events: list[Literal["metrics"]] | UnsetType = UNSET
     backchannels: Literal["interrupt", "ignore"] | UnsetType | None = UNSET
     task: str | TaskPatch | UnsetType | None = UNSET
-    video: VideoPatch | UnsetType = UNSET
+    speaks_aloud: Literal["unknown", "yes", "no"] | UnsetType | None = UNSET
+    video: VideoPatch | UnsetType | None = UNSET
+    watch: WatchPatch | UnsetType | None = UNSET
 
 
 class TokenLimits(msgspec.Struct):

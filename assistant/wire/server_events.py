@@ -279,6 +279,12 @@ def error(
     )
 
 
+def session_expired(max_s: float) -> Error:
+    """Return the event for a session that has lasted as long as it may."""
+    message = f"Your session hit the maximum duration of {max_s / 60:g} minutes."
+    return error("session_expired", message)
+
+
 def timeout_triggered(start_ms: int, end_ms: int, item_id: str) -> TimeoutTriggered:
     """Return the event for sound in which nobody spoke."""
     return TimeoutTriggered(audio_start_ms=start_ms, audio_end_ms=end_ms, item_id=item_id)

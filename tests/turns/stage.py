@@ -71,12 +71,16 @@ class Stage(Bench):
                     continue
                 assert sequence.reply is not None
                 start = sequence.reply[1]
-                words = words_after(sequence.read[:start])
+                words = self.words(sequence.read[:start])
                 count = len(sequence.read) - start
                 if count < len(words):
                     self.model.write_to(number, 1000 + count, words[count])
                 else:
                     self.model.finish_of(number)
+
+    def words(self, read: Sequence[Atom]) -> list[str]:
+        """Return what the model says to a prompt."""
+        return words_after(read)
 
     def deliver(self, most: int = 10**6) -> None:
         """Let reports through, the oldest first."""

@@ -4,6 +4,7 @@ from assistant.config import Config
 from assistant.turns import settings
 from assistant.turns.conversation import Audio, Text
 from assistant.turns.request import ask
+from assistant.turns.settings import Settings
 from assistant.turns.tasks import ASSISTANT, Task
 from assistant.turns.tools import NO_TOOLS, Function, Tools
 from assistant.turns.turn import Turn
@@ -20,11 +21,15 @@ def test_a_request_keeps_the_settings_and_the_turn_it_was_made_with() -> None:
     assert (request.metadata, request.items) == ({"a": "b"}, None)
 
 
+def doing(current: Settings, task: Task) -> Settings:
+    return replace(current, extensions=replace(current.extensions, task=task))
+
+
 def test_a_task_reads_its_own_sound_and_calls_nothing() -> None:
     task = Task("transcribe")
     start = settings.initial(Config(), "model", 0)
     tools = Tools(functions=(Function("f"),))
-    now = replace(start, instructions="Be brief.", task=task, tools=tools)
+    now = replace(doing(start, task), instructions="Be brief.", tools=tools)
     request = ask(now, Turn()).for_task([user("a", "Hello"), spoken("b", b"clip")])
     assert request.items is not None
     (item,) = request.items
@@ -34,7 +39,7 @@ def test_a_task_reads_its_own_sound_and_calls_nothing() -> None:
 
 def test_a_task_without_sound_is_an_ordinary_request() -> None:
     start = settings.initial(Config(), "model", 0)
-    now = replace(start, instructions="Be brief.", task=Task("transcribe"))
+    now = replace(doing(start, Task("transcribe")), instructions="Be brief.")
     request = ask(now, Turn()).for_task([user("a", "Hello")])
     assert (request.instructions, request.items) == ("Be brief.", None)
     assert request.task == ASSISTANT
@@ -42,7 +47,7 @@ def test_a_task_without_sound_is_an_ordinary_request() -> None:
 
 def test_the_context_of_one_response_is_what_its_task_reads() -> None:
     start = settings.initial(Config(), "model", 0)
-    now = replace(start, task=Task("summarise"))
+    now = doing(start, Task("summarise"))
     request = ask(now, Turn(), items=[spoken("b", b"clip")])
     assert request.items is not None
     assert request.items[0].content[0] == Audio(b"clip")

@@ -5,7 +5,7 @@ import pytest
 from assistant.config import BargeInConfig, Config, EarlyConfig, VadConfig
 from assistant.turns.actions import JudgePause
 from assistant.wire import client_events as client, link, server_events as wire
-from tests.turns.harness import WINDOW_S, Bench
+from tests.turns.harness import VAD_TURN, WINDOW_S, Bench
 
 IGNORING = Config(
     barge_in=BargeInConfig(backchannels="ignore"), early=EarlyConfig(speculation=False)
@@ -33,12 +33,81 @@ def test_an_interruption_stops_the_answer_within_a_quarter_of_a_second() -> None
 
 def test_an_echo_of_the_answer_neither_stops_it_nor_becomes_a_turn() -> None:
     bench = answering()
+    bench.update(assistant={"speaks_aloud": "yes"})
+    bench.answer("It takes some two seconds, more or less.")
+    bench.forget_events()
     bench.media.loudness_db -= 20
-    bench.hear(0.95, 1.5)
+    bench.hear(0.95, 2.5)
     bench.hear(0.02, 0.7)
     assert bench.types() == []
     bench.answer("three ")
     assert bench.types() == ["response.output_text.delta"]
+    bench.finish()
+    bench.hear(0.02, 5.0)
+    assert bench.events(wire.SpeechStarted) == []
+    assert bench.orders(link.Generate)[1:] == []
+
+
+def test_quiet_words_do_not_stop_an_answer_and_are_answered_after_it() -> None:
+    bench = answering()
+    bench.media.loudness_db -= 20
+    onset_ms = bench.session._buffer.heard // 16
+    bench.hear(0.95, 1.0)
+    bench.hear(0.02, 0.7)
+    assert bench.types() == []
+    bench.answer("three.")
+    bench.finish()
+    assert bench.done().status == "completed"
+    bench.forget_events()
+    bench.timer(bench.session.deadline())
+    assert bench.types() == VAD_TURN
+    (started,) = bench.events(wire.SpeechStarted)
+    (stopped,) = bench.events(wire.SpeechStopped)
+    assert onset_ms - 400 <= started.audio_start_ms <= onset_ms
+    assert stopped.audio_end_ms == pytest.approx(onset_ms + 1000, abs=64)
+
+
+def test_who_still_speaks_quietly_when_the_answer_is_over_is_heard_from_the_start() -> None:
+    bench = answering()
+    bench.media.loudness_db -= 20
+    onset_ms = bench.session._buffer.heard // 16
+    bench.hear(0.95, 1.0)
+    bench.finish()
+    bench.hear(0.95, 0.1)
+    (started,) = bench.events(wire.SpeechStarted)
+    assert started.audio_start_ms <= onset_ms
+    bench.hear(0.02, 0.7)
+    assert len(bench.events(wire.Committed)) == 1
+
+
+def test_quiet_words_stop_an_answer_that_nobody_speaks_aloud() -> None:
+    bench = answering()
+    bench.update(assistant={"speaks_aloud": "no"})
+    bench.media.loudness_db -= 20
+    bench.hear(0.95, 0.3)
+    assert bench.done().status == "cancelled"
+
+
+def test_a_long_answer_that_is_only_read_is_over_when_it_is_written() -> None:
+    bench = answering()
+    bench.answer("x" * 400)
+    bench.finish()
+    bench.forget_events()
+    bench.media.loudness_db -= 20
+    bench.hear(0.95, 0.1)
+    assert len(bench.events(wire.SpeechStarted)) == 1
+
+
+def test_a_client_that_falls_silent_says_so() -> None:
+    bench = answering()
+    bench.update(assistant={"speaks_aloud": "yes"})
+    bench.answer("x" * 400)
+    bench.finish()
+    bench.client(client.OutputAudioClear())
+    bench.forget_events()
+    bench.media.loudness_db -= 20
+    bench.hear(0.95, 0.1)
+    assert len(bench.events(wire.SpeechStarted)) == 1
 
 
 def test_a_cough_does_not_stop_an_answer() -> None:

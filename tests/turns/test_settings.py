@@ -50,7 +50,7 @@ def test_a_session_starts_with_what_the_service_is_configured_to() -> None:
     session = echo(START)
     assert session["model"] == "demo"
     assert session["instructions"] == "Be brief."
-    assert session["assistant"]["video"] == {"frames_per_turn": 2}
+    assert session["assistant"]["video"]["frames_per_turn"] == 2
     assert session["output_modalities"] == ["text"]
     assert session["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 24_000}
     assert session["audio"]["input"]["transcription"] is None
@@ -279,28 +279,6 @@ def test_the_current_name_wins_over_the_beta_one() -> None:
     assert update(voice="ash", audio={"output": {"voice": "sage"}}).voice == "sage"
     both = update(max_response_output_tokens=5, max_output_tokens=6)
     assert both.max_output_tokens == 6
-
-
-# --- the vendor key ----------------------------------------------------------------------
-
-
-def test_extensions_are_off_until_asked_for_and_echoed_then() -> None:
-    assert echo(START)["assistant"]["events"] == []
-    wanted = update(assistant={"events": ["metrics"], "video": {"frames_per_turn": 0}})
-    assert echo(wanted)["assistant"] == {
-        "events": ["metrics"],
-        "video": {"frames_per_turn": 0},
-        "task": {"type": "assistant", "language": None},
-        "backchannels": "interrupt",
-    }
-
-
-def test_backchannels_are_a_choice_of_the_session_and_null_the_services() -> None:
-    ignoring = update(assistant={"backchannels": "ignore"})
-    assert echo(ignoring)["assistant"]["backchannels"] == "ignore"
-    ignoring = replace(ignoring, usual_backchannels="ignore")
-    again = update(ignoring, assistant={"backchannels": None})
-    assert again.backchannels == "ignore"
 
 
 # --- endpointing -------------------------------------------------------------------------

@@ -148,11 +148,11 @@ def test_a_typed_question_is_answered_as_always_whatever_the_task() -> None:
 def test_the_task_of_a_session_is_echoed_and_can_be_taken_back() -> None:
     bench = Bench()
     bench.update(assistant={"task": "summarise"})
-    assert bench.session.settings.task == Task("summarise")
+    assert bench.session.settings.extensions.task == Task("summarise")
     bench.update(assistant={"video": {"frames_per_turn": 1}})
-    assert bench.session.settings.task == Task("summarise")
+    assert bench.session.settings.extensions.task == Task("summarise")
     bench.update(assistant={"task": None})
-    assert bench.session.settings.task == tasks.ASSISTANT
+    assert bench.session.settings.extensions.task == tasks.ASSISTANT
 
 
 def test_nothing_is_read_ahead_for_a_task() -> None:

@@ -29,8 +29,7 @@ def paired(frames_per_turn: int) -> tuple[Turn, list[bytes], list[int]]:
         Camera(),
         start_s=0.4,
         end_s=2.0,
-        config=PairingConfig(frames_per_turn=1, live_max_crops=3),
-        frames_per_turn=frames_per_turn,
+        config=PairingConfig(frames_per_turn=frames_per_turn, live_max_crops=3),
     )
     return turn, [f.data for f in item.frames], [f.max_crops for f in item.frames]
 
@@ -40,7 +39,7 @@ def test_the_newest_frame_is_attached_with_the_crops_of_a_live_picture() -> None
     assert (pictures, crops) == ([b"frame 2"], [3])
 
 
-def test_the_session_and_not_the_service_says_how_many_frames_a_turn_gets() -> None:
+def test_a_turn_gets_as_many_frames_as_it_is_to_have() -> None:
     assert paired(2)[1] == [b"frame 1", b"frame 2"]
     assert paired(0)[1] == []
 

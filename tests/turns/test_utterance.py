@@ -38,12 +38,12 @@ def test_what_is_taken_back_is_not_heard_and_not_to_be_answered() -> None:
 
 def test_seeing_says_whether_the_choice_of_frames_has_changed() -> None:
     said, media = utterance(), FakeMedia()
-    assert not said.see(media, 0.0, 1.0, PairingConfig(), 1)
+    assert not said.see(media, 0.0, 1.0, PairingConfig())
     media.add_frame(b"jpeg", 0.5, None)
-    assert said.see(media, 0.0, 1.0, PairingConfig(), 1)
-    assert not said.see(media, 0.0, 1.0, PairingConfig(), 1)
+    assert said.see(media, 0.0, 1.0, PairingConfig())
+    assert not said.see(media, 0.0, 1.0, PairingConfig())
     media.clear_frames()
-    assert said.see(media, 0.0, 1.0, PairingConfig(), 1)
+    assert said.see(media, 0.0, 1.0, PairingConfig())
     assert said.item.version == 2
 
 

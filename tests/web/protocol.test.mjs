@@ -235,6 +235,9 @@ test("client events have the documented shape", () => {
   assert.equal(free.audio.input.turn_detection.type, "server_vad");
   assert.deepEqual(free.assistant, { events: ["metrics"] });
   assert.equal(protocol.sessionUpdate(false).session.audio.input.turn_detection, null);
+  const watch = { instruction: "Is it red?" };
+  const wishing = protocol.sessionUpdate(true, { speaks_aloud: "yes", watch }).session;
+  assert.deepEqual(wishing.assistant, { events: ["metrics"], speaks_aloud: "yes", watch });
   assert.deepEqual(protocol.appendImage("AA==", 12), {
     type: "input_image_buffer.append",
     image: "AA==",

@@ -77,7 +77,7 @@ def test_a_spoken_turn_is_heard_seen_answered_and_accounted_for(
 
         update = server.events("session.update")[0]["session"]
         assert update["audio"]["input"]["turn_detection"]["type"] == "server_vad"
-        assert update["assistant"] == {"events": ["metrics"]}
+        assert update["assistant"] == {"events": ["metrics"], "speaks_aloud": "no"}
         assert server.subprotocols == ["realtime"]
         check_audio(server)
         check_frames(server)

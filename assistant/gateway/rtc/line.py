@@ -217,6 +217,7 @@ class Line:
             if now - reported_at >= REPORT_EVERY_S:
                 reported_at = now
                 self._owe(*self._streams.reports(now))
+            self._look_while_wanted(now)  # a watch needs no sound
             await asyncio.sleep(VOICE_EVERY_S)
 
     async def _pay(self) -> NoReturn:
@@ -252,7 +253,7 @@ class Line:
         if wake_at is not None:
             loop = asyncio.get_running_loop()
             self._wake = loop.call_later(max(0.0, wake_at - now), self._hear_later)
-        self._look_while_spoken_to(now)
+        self._look_while_wanted(now)
 
     def _hear_later(self) -> None:
         self._wake = None
@@ -269,11 +270,11 @@ class Line:
 
     # --- pictures -----------------------------------------------------------------------
 
-    def _look_while_spoken_to(self, now: float) -> None:
+    def _look_while_wanted(self, now: float) -> None:
         if (
             self._streams.video is not None
             and self._tasks is not None
-            and self._call.is_hearing
+            and self._call.is_looking
             and now - self._looked_at >= 1 / self._config.rtc.frames_per_s
         ):
             self._looked_at = now
