@@ -52,17 +52,29 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("few" if is_short(config.option.markexpr) else "many")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what ``-m`` deselects as a whole: stock clients take seconds to import."""
+    markers = _MARKERS.get(collection_path)
+    expression = str(config.getoption("markexpr"))
+    if markers and all(f"not {marker}" in expression for marker in markers):
+        return True
+    return None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With all its examples a property belongs to ``-m parity`` as well."""
-    if is_short(config.option.markexpr):
-        return
-    for item in items:
-        if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):
-            item.add_marker("parity")
+    """Mark what draws many examples, and judge last what all other tests saw."""
+    if not is_short(config.option.markexpr):
+        for item in items:
+            if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):
+                # With all its examples a property belongs to ``-m parity`` as well.
+                item.add_marker("parity")
+    items.sort(key=lambda item: item.path == _EVERY_EVENT)
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if any(item.path == _EVERY_EVENT for item in session.items):
+        emitted.keep()
     # What was imported is never garbage, and there is much of it to look through.
     gc.freeze()
 
@@ -75,26 +87,5 @@ def pytest_terminal_summary(
         spent_s = time.process_time()
         bound = f"the bound for all unit tests is {UNIT_CPU_S:g} s"
         terminalreporter.write_line(f"{spent_s:.1f} s of CPU time; {bound}")
-
-
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out what ``-m`` deselects as a whole: stock clients take seconds to import."""
-    markers = _MARKERS.get(collection_path)
-    expression = str(config.getoption("markexpr"))
-    if markers and all(f"not {marker}" in expression for marker in markers):
-        return True
-    return None
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Judge last what all other tests saw, if that is wanted at all."""
-    judges = [item for item in items if item.path == _EVERY_EVENT]
-    if judges:
-        emitted.keep()
-        items[:] = [item for item in items if item.path != _EVERY_EVENT] + judges
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if seen := emitted.summary():
         terminalreporter.write_line(f"Emitted by the server in these tests: {seen}")

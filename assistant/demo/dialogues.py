@@ -4,6 +4,7 @@ Conversations in the small world, drawn at random, with what the assistant shoul
 Chooses who says what about which scene; makes no sound, no picture and no token.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -46,6 +47,10 @@ INSTRUCTIONS = (
     "You are a friendly voice assistant in a car.", "Be kind and answer briefly.",
     "Speak English.", "You help people at a kiosk.", "You are a helpful AI assistant.",
     "Answer the question about the picture.", "Your name is Robin.",
+)  # fmt: skip
+RESULTS = (
+    "ok", "OK", "done", "Done.", "true", "null", "success", '{"ok": true}', "{}",
+    '{"status": "ok"}', '{"result": "done"}', '{"success": true}', '"ok"', "1",
 )  # fmt: skip
 TOOL_INSTRUCTIONS = (
     world.TOOL_INSTRUCTIONS, "You are a helpful assistant.", "Use the tools.",
@@ -245,8 +250,26 @@ def tool_turns(
         while (world.CAR[ASKS[text].about][2].split()[0] in purposes) != has_tool:
             text = car_command(rng)
         answer = world.answer(ASKS[text], (), tools)
-        turns.append(Turn(text, answer, is_spoken))
+        turn = Turn(text, answer, is_spoken)
+        if has_tool and rng.random() < 0.5:
+            closing = world.answer(ASKS[text])
+            turn = replace(turn, result=_result(rng, closing), closing=closing)
+        turns.append(turn)
     return opening, turns
+
+
+def _result(rng: np.random.Generator, done: str) -> str:
+    """Return what a function may say that has done what it was asked to."""
+    choice = rng.random()
+    if choice < 0.25:
+        return done
+    if choice < 0.6:
+        return str(rng.choice(RESULTS))
+    key, value = (str(rng.choice(STRANGE_WORDS)) for _ in range(2))
+    made: dict[str, object] = {key: value if rng.random() < 0.5 else int(rng.integers(99))}
+    if rng.random() < 0.5:
+        made = {"ok": True, **made}
+    return json.dumps(made)
 
 
 def draw_tool(rng: np.random.Generator, purpose: str) -> Tool:

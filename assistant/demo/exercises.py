@@ -35,7 +35,7 @@ STAGES: tuple[tuple[int, Shares], ...] = (
 TYPED_STEPS = STAGES[-1][0]
 SINGLE_STEPS = 2000
 """Until then there are no conversations of several turns."""
-EARLY_SHARES, LATE_SHARES = (0.42, 0.2, 0.2, 0.06), (0.4, 0.1, 0.24, 0.04)
+EARLY_SHARES, LATE_SHARES = (0.42, 0.2, 0.2, 0.06), (0.32, 0.08, 0.4, 0.03)
 """Of questions, plain turns, tools and writing down; the rest has several turns."""
 LATE_STEPS = 2700
 """From here on what is long and hard has more room."""
@@ -96,7 +96,7 @@ def sensing(
     choice = rng.random()
     if choice < 0.08:
         return "typed", _plain(spelling, rng, 24, None), None
-    if choice < 0.18:
+    if choice < 0.2:
         return "typed tools", _tools(spelling, rng, 4, 0.0, 6), None
     if choice < 0.5:
         kind, scripts = "questions", _questions(spelling, rng, 8, KINDS, 0.7, 3)

@@ -30,6 +30,10 @@ class Turn:
     """What the pictures show that come with the turn, oldest first."""
     instruction: str = ""
     """Typed after what is said."""
+    result: str = ""
+    """What the function says that the answer calls; "" is nothing, and ends the turn."""
+    closing: str = ""
+    """What is answered to the result."""
 
 
 _BY_KIND: dict[Kind, list[str]] = {}

@@ -133,6 +133,10 @@ class Spelling:
             words = dialogues.typed(rng, turn.text)
         script.add([*self.text(words), self.control("end"), self.control("assistant")])
         script.add(self.answer(turn.answer), is_answer=True)
+        if turn.result:
+            said = [self.control("tool_response"), *self.text(turn.result)]
+            script.add([*said, self.control("end"), self.control("assistant")])
+            script.add(self.answer(turn.closing), is_answer=True)
 
 
 def draw_scripts(

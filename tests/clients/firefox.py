@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 FIREFOX = (
     os.environ.get("FIREFOX") or shutil.which("firefox-esr") or shutil.which("firefox")
@@ -72,7 +73,7 @@ _DEVICES = """() => {
 class Firefox:
     """One page, and what its scripts say."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: Connection) -> None:
         self._socket = socket
         self._number = 0
         self._context = ""

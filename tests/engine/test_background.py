@@ -42,7 +42,7 @@ def done(background: Background, sequence: Sequence) -> None:
 
 def test_what_is_read_ahead_is_lost_so_often_and_then_waits_for_its_reply() -> None:
     background = Background(row=7)
-    unlucky = with_work(0)
+    unlucky = other = with_work(0)
     for number in range(1, MAX_LOSSES + 2):
         background.update(unlucky)
         other = with_work(number)
