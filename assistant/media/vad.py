@@ -7,8 +7,7 @@ Runtime session serves the whole process: a talker is two small arrays, not a ne
 What Silero hears is prepared, because what it learned from was: rumble below 100 Hz (air
 conditioning, a hand on the microphone, a car) is filtered out, and quiet input is
 amplified towards the level of close speech. Where nothing but the room is heard, the
-network is not asked at all (``sound_gate.py``), and of a sneeze it is not believed
-(``sneeze.py``). Over four labelled recordings, each at four
+network is not asked at all (``sound_gate.py``). Over four labelled recordings, each at four
 offsets and two levels and with five silence settings, the number of turns was wrong in 9
 cases of 160, against 37 for the network alone with its usual hang-over. Of 32 recordings
 of noise without a human voice none opens an utterance.
@@ -27,8 +26,7 @@ import webrtcvad
 from assistant.config import VadConfig
 from assistant.errors import ConfigError
 from assistant.media.audio import RATE_HZ, Samples
-from assistant.media.sneeze import SneezeGuard
-from assistant.media.sound_gate import RISE, SoundGate
+from assistant.media.sound_gate import SoundGate
 from assistant.turns.endpointing import SILERO_HANGOVER_MS, WINDOW_SAMPLES
 
 CONTEXT_SAMPLES = 64
@@ -152,7 +150,6 @@ class SileroVad:
         self._is_gated = is_gated
         self._max_gain = MAX_GAINS[None]
         self._gate = SoundGate()
-        self._sneeze = SneezeGuard()
         self._skipped: deque[Samples] = deque(maxlen=CATCH_UP_WINDOWS)
         self._state = np.zeros((2, 1, STATE_SIZE), np.float32)
         self._raw: Samples | None = None  # this window and what the filter sees before it
@@ -197,8 +194,7 @@ class SileroVad:
         probabilities, self._state = self._network.judge(
             self._heard * np.float32(gain), self._state
         )
-        is_loud = rms > RISE * self._gate.floor
-        return self._sneeze.weigh(clean, float(probabilities[0]), is_loud=is_loud)
+        return float(probabilities[0])
 
     def reset(self) -> None:
         """Forget what was heard."""
@@ -207,7 +203,6 @@ class SileroVad:
         self._heard = np.zeros_like(self._heard)
         self._level = _QUIETEST_RMS
         self._gate = SoundGate()
-        self._sneeze = SneezeGuard()
         self._skipped.clear()
 
 

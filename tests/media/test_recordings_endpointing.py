@@ -1,13 +1,11 @@
 from functools import cache
 
 import pytest
-import soundfile
 
 from assistant.config import VadConfig
 from assistant.media.vad import open_vad
 from assistant.turns.endpointing import SILERO_HANGOVER_MS
 from tests.media.labelled import (
-    FOLDER,
     Recording,
     probabilities,
     read_recordings,
@@ -42,10 +40,3 @@ def test_every_labelled_utterance_is_one_turn_with_its_boundaries(
     assert len(found) == len(expected), (found, expected)
     for turn, label in zip(found, expected, strict=True):
         assert turn == pytest.approx(label, abs=TOLERANCE_S)
-
-
-@pytest.mark.parametrize("name", ["sneeze_a", "sneeze_b"])
-def test_a_sneeze_opens_no_turn(name: str) -> None:
-    samples, _ = soundfile.read(FOLDER.parent / "noise" / f"{name}.flac", dtype="float32")
-    heard = probabilities(samples, open_vad(VadConfig()))
-    assert turns(heard, settings_with(500, SILERO_HANGOVER_MS)) == []
