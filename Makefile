@@ -61,7 +61,7 @@ bench: $(VENV)/.dev
 	    name=$$(basename "$$script" .py); echo "== $$name"; $(BIN)/python -m "tests.bench.$$name"; done
 
 clean:
-	rm -rf $(VENV) $(NPM)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(addsuffix /node_modules,$(NPM)) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find assistant tests -name __pycache__ -prune -exec rm -rf {} +
 
 # --- set-up: one stamp file per step, so that a repeated run does nothing ---------------
@@ -121,12 +121,13 @@ chromium:
 	if ! command -v chromium >/dev/null; then \
 	    echo 'Browser tests are skipped: no Chromium, and it could not be installed (apt-get install chromium)'; fi
 
-# The clients in JavaScript that tests/clients drives, in the versions of its lock file.
-NPM := tests/clients/node
+# The clients in JavaScript that tests/clients drives, in the versions of their lock files.
+NPM := tests/clients/node tests/clients/peers
 npm:
 	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
-	    echo 'Clients in JavaScript are skipped: node and npm are not installed'; \
-	elif [ ! $(NPM)/node_modules/.package-lock.json -nt $(NPM)/package-lock.json ]; then \
-	    echo 'Installing the clients in JavaScript: about 60 MB'; \
-	    npm ci --prefix $(NPM) --no-audit --no-fund --loglevel=error </dev/null >/dev/null \
-	        || echo 'Clients in JavaScript are skipped: their packages could not be installed'; fi
+	    echo 'Clients in JavaScript are skipped: node and npm are not installed'; exit 0; fi; \
+	for folder in $(NPM); do \
+	    if [ ! $$folder/node_modules/.package-lock.json -nt $$folder/package-lock.json ]; then \
+	        echo "Installing the clients in JavaScript of $$folder"; \
+	        npm ci --prefix $$folder --no-audit --no-fund --loglevel=error </dev/null >/dev/null \
+	            || echo "The clients of $$folder are skipped: they could not be installed"; fi; done
