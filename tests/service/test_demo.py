@@ -43,7 +43,7 @@ def answer(done: dict[str, Any]) -> str:
         ("do_you_see_a_star", (BLUE_CIRCLE,), "No, I see no star."),
         ("is_it_red", (RED_STAR,), "Yes, it is red."),
         ("is_it_red", (GREEN_HOUSE,), "No, it is green."),
-        ("where_is_the_house", (GREEN_HOUSE,), "It is at the bottom right."),
+        ("where_is_the_house", (RED_STAR, GREEN_HOUSE), "It is at the bottom right."),
     ],
 )  # fmt: skip
 def test_a_spoken_question_about_a_frame_gets_the_right_answer(
