@@ -8,9 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pytest
-import soundfile
 
 from tests.gateway.rtc.caller import speech_48k
 from tests.media.rtp_streams import spoken_payloads
@@ -27,13 +25,11 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstWebRTC", "1.0")
 from gi.repository import Gst, GstWebRTC
 Gst.init(None)
-wanted = "webrtcbin nicesink opusenc vp8enc rtpopuspay rtpvp8pay wavparse".split()
+wanted = "webrtcbin nicesink opusenc vp8enc rtpopuspay rtpvp8pay appsrc".split()
 raise SystemExit(any(Gst.ElementFactory.find(name) is None for name in wanted))
 """
 TIMEOUT_S = 60
 FREE_S = 12.0
-LEAD_S = 4.0
-"""What speaks a file by itself begins before it is connected."""
 
 
 def has_package(name: str) -> str:
@@ -60,12 +56,6 @@ def write_packets(file: Path) -> None:
     file.write_bytes(b"".join(len(data).to_bytes(2, "big") + data for data in packets))
 
 
-def write_wav(file: Path) -> None:
-    speech = np.frombuffer(speech_48k(), "<i2")
-    lead, tail = (np.zeros(int(s * 48_000), np.int16) for s in (LEAD_S, 3.0))
-    soundfile.write(file, np.concatenate([lead, speech, tail]), 48_000, format="WAV")
-
-
 class OtherPeer(NamedTuple):
     """A program that is given the service's address and a recording."""
 
@@ -84,7 +74,7 @@ OTHERS = {
         ["node", str(PEERS / "werift.mjs")], write_packets, lambda: has_package("werift")
     ),
     "GStreamer": OtherPeer(
-        [SYSTEM_PYTHON, str(HERE / "gstreamer_peer.py")], write_wav, has_gstreamer
+        [SYSTEM_PYTHON, str(HERE / "gstreamer_peer.py")], write_pcm, has_gstreamer
     ),
 }
 
