@@ -135,15 +135,16 @@ export class Line extends EventTarget {
   /** @param {RealtimePeer} peer */
   #receiveLost(peer) {
     if (peer !== this.#peer || this.#isClosed || this.#callId === "") return;
-    peer.close();
     this.#peer = null;
     if (this.#isExpired) {
+      peer.close();
       const detail = { code: 1000, reason: "", retryInMs: null };
       this.dispatchEvent(new CustomEvent("down", { detail }));
       return;
     }
     const query = { call_id: this.#callId, last_event_id: this.#lastEventId };
-    this.#call(query, RETURN_MS, RETURN_TRY_MS);
+    // Where only the way back is cut, the server would take this for a farewell.
+    this.#call(query, RETURN_MS, RETURN_TRY_MS).finally(() => peer.close());
   }
 
   /** @param {string} note for a person to read */

@@ -40,7 +40,9 @@ export class Microphone extends EventTarget {
     };
     // It puts out silence; without a way to the speaker it would not be run at all.
     source.connect(mic).connect(context.destination);
-    await context.resume();
+    // Not waited for: Firefox holds it up for as long as it finds nothing to play sound by,
+    // and the track goes out by WebRTC without it. Closed meanwhile, it is refused.
+    context.resume().catch(() => {});
   }
 
   get isOpen() {

@@ -3,6 +3,8 @@ Drive the page in a real Firefox by WebDriver BiDi, which it speaks without a dr
 
 The microphone is a recording and the camera a picture, put in place of ``getUserMedia``:
 Firefox's own fake devices know a tone and colours, and nobody answers those.
+The recording is played by an element and not by a graph, which stands still where the
+machine has nothing to play sound by.
 """
 
 import base64
@@ -44,14 +46,10 @@ _PREFERENCES: dict[str, bool | int | str] = {
 _DEVICES = """() => {
   const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const microphone = async () => {
-    const context = new AudioContext();
-    const source = context.createBufferSource();
-    source.buffer = await context.decodeAudioData(bytesOf("SOUND").buffer);
-    const out = context.createMediaStreamDestination();
-    source.connect(out);
-    await context.resume();
-    source.start(context.currentTime + BEFORE_S);
-    return out.stream.getAudioTracks();
+    const recording = new Audio(URL.createObjectURL(new Blob([bytesOf("SOUND")])));
+    const stream = recording.mozCaptureStream();
+    await recording.play();
+    return stream.getAudioTracks();
   };
   const camera = async () => {
     const picture = await createImageBitmap(new Blob([bytesOf("PICTURE")]));
@@ -90,13 +88,11 @@ class Firefox:
                 result: dict[str, Any] = answer["result"]
                 return result
 
-    def open(self, url: str, sound: bytes, picture: bytes, before_s: float) -> None:
+    def open(self, url: str, sound: bytes, picture: bytes) -> None:
         """Open a page that has these for a microphone (WAV) and a camera (JPEG)."""
         self.ask("session.new", capabilities={})
-        script = (
-            _DEVICES.replace("SOUND", base64.b64encode(sound).decode())
-            .replace("PICTURE", base64.b64encode(picture).decode())
-            .replace("BEFORE_S", str(before_s))
+        script = _DEVICES.replace("SOUND", base64.b64encode(sound).decode()).replace(
+            "PICTURE", base64.b64encode(picture).decode()
         )
         self.ask("script.addPreloadScript", functionDeclaration=script)
         self._context = self.ask("browsingContext.getTree")["contexts"][0]["context"]

@@ -5,6 +5,7 @@ import re
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -17,12 +18,17 @@ pytestmark = pytest.mark.clients
 QUESTION = DATA / "demo" / "what_colour_is_this.flac"
 RECEIVED = re.compile(r"WebRTC: .*?(\d+) packets")
 GONE_S = 12.0
+QUIET_S = 4.0
 
 
 def wav(recording: Path) -> bytes:
+    """Return the recording amid silence, to connect in before it and to end a turn in."""
     samples, rate_hz = soundfile.read(recording, dtype="int16")
+    silence = np.zeros(int(QUIET_S * rate_hz), np.int16)
     file = io.BytesIO()
-    soundfile.write(file, samples, rate_hz, format="WAV")
+    soundfile.write(
+        file, np.concatenate([silence, samples, silence * 9]), rate_hz, format="WAV"
+    )
     return file.getvalue()
 
 
@@ -42,7 +48,7 @@ def test_a_spoken_question_about_what_the_camera_shows_is_answered_in_firefox(
 ) -> None:
     with running() as demo:
         with firefox(tmp_path / "profile") as browser:
-            browser.open(demo.url, wav(QUESTION), jpeg((RED_STAR,)), before_s=4.0)
+            browser.open(demo.url, wav(QUESTION), jpeg((RED_STAR,)))
             browser.until("document.querySelector('#model')?.textContent", 10)
             browser.run("document.querySelector('#start-both').click()")
             browser.until("document.body.dataset.connection === 'on'", 20)

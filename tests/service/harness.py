@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -106,7 +106,12 @@ class RunningService:
     def log(self) -> str:
         """Return what was written to stderr since the last call."""
         assert self.process.stderr is not None
-        return self.process.stderr.read() or ""
+        written = []
+        # Not by its own read, which fails where there is nothing to read.
+        with suppress(BlockingIOError):
+            while data := os.read(self.process.stderr.fileno(), 1 << 16):
+                written.append(data)
+        return b"".join(written).decode()
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)

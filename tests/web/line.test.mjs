@@ -174,6 +174,23 @@ test("a lost connection is made anew into the same session", async () => {
   line.close();
 });
 
+test("no farewell is sent to a server that may still hear a lost connection", async () => {
+  line.open();
+  await settled();
+  const [lost] = FakePeer.made;
+  let wasClosed;
+  const { fetch } = globalThis;
+  globalThis.fetch = async (url, options) => {
+    if (options?.method === "POST") wasClosed = lost.isClosed;
+    return fetch(url, options);
+  };
+  lost.become("failed");
+  await settled();
+  assert.equal(wasClosed, false);
+  assert.ok(lost.isClosed);
+  line.close();
+});
+
 test("a try to come back that fails in a network not there yet is followed by another", async () => {
   line.open();
   await settled();
