@@ -1,5 +1,5 @@
 """
-Whether single words open a turn, with and without the doubt about sneezes.
+Whether single words open a turn.
 
     python -m tests.bench.short_words --commands FOLDER [--count 300] [--seed 1]
 
@@ -16,14 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from assistant.config import VadConfig
-from assistant.media import sneeze
 from assistant.media.audio import RATE_HZ, Samples
 from assistant.media.recordings import read_audio
 from assistant.media.vad import open_vad
 from assistant.turns.endpointing import SILERO_HANGOVER_MS
 from tests.media.labelled import probabilities, settings_with, turns
 
-NEVER = 10**9
 SILENCE_MS = 500
 
 
@@ -52,13 +50,9 @@ def main() -> None:
     options = parser.parse_args()
     files = sorted(options.commands.rglob("*.ogg"))
     files = random.Random(options.seed).sample(files, min(options.count, len(files)))
-    guarded = missed(files)
-    sneeze.HISS_WINDOWS = NEVER
-    plain = missed(files)
-    for title, names in (("with the doubt", guarded), ("without", plain)):
-        print(f"{title:16} {len(names)} of {len(files)} missed: {', '.join(names)}")
-    figures = {"words": len(files), "missed": len(guarded), "missed_without": len(plain)}
-    print(json.dumps({"bench": "short_words", **figures}))
+    names = missed(files)
+    print(f"{len(names)} of {len(files)} missed: {', '.join(names)}")
+    print(json.dumps({"bench": "short_words", "words": len(files), "missed": len(names)}))
 
 
 if __name__ == "__main__":
