@@ -124,7 +124,8 @@ class TranscriptError(msgspec.Struct, kw_only=True):
     type: str = "server_error"
     code: str
     message: str
-    param: str | None = None
+    param: str | UnsetType = UNSET
+    """Left out: the JavaScript agents SDK takes no null here."""
 
 
 class TranscriptFailed(

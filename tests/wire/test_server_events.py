@@ -189,7 +189,8 @@ def test_an_assistants_beta_text_is_rejected(validate: Callable[[bytes], None]) 
         id="i", role="assistant", status="completed", content=[items.BetaText("Red.")]
     )
     with pytest.raises(AssertionError):
-        validate(wire.encode(wire.ItemRetrieved(event_id="event_1", item=item)))
+        # Not through ``encode``: what we never send is not to be judged with the rest.
+        validate(msgspec.json.encode(wire.ItemRetrieved(event_id="event_1", item=item)))
 
 
 @pytest.mark.clients
