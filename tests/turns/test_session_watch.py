@@ -8,22 +8,20 @@ from assistant.config import Config, EarlyConfig, LimitsConfig, TranscriptsConfi
 from assistant.turns.watch import QUIET_S
 from assistant.turns.watching import MAX_IN_PROMPT, METADATA
 from assistant.wire import client_events as client, link, server_events as wire
-from tests.turns.harness import READY, Bench, prompt_of, shown, text_item
+from tests.turns.harness import (
+    ANSWER,
+    CLOSING,
+    READY,
+    Bench,
+    prompt_of,
+    shown,
+    text_item,
+)
 
 PLAIN = Config(early=EarlyConfig(speculation=False))
 QUESTION = "Do you see a star?"
-SPOKEN_UP = [
-    "response.created",
-    "response.output_item.added",
-    "conversation.item.added",
-    "response.content_part.added",
-    "response.output_text.delta",
-    "response.output_text.done",
-    "response.content_part.done",
-    "conversation.item.done",
-    "response.output_item.done",
-    "response.done",
-]
+SPOKEN_UP = ["response.created", *ANSWER[:-1], *CLOSING]
+"""In one go: a single delta."""
 
 
 def watching(config: Config = PLAIN, **keys: object) -> Bench:
