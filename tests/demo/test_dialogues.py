@@ -70,6 +70,7 @@ def test_what_is_typed_differs_in_capitals_and_marks_only() -> None:
 def test_tools_are_asked_for_whether_they_are_there_or_not() -> None:
     rng = np.random.default_rng(0)
     answers = []
+    results = set()
     for _ in range(60):
         opening, turns = dialogues.tool_turns(rng, 6, 0.5)
         assert opening.turns == ()
@@ -77,6 +78,13 @@ def test_tools_are_asked_for_whether_they_are_there_or_not() -> None:
             if turn.text in ASKS:
                 assert turn.answer == world.answer(ASKS[turn.text], (), opening.tools)
             answers.append(turn.answer)
+            is_call = turn.answer.startswith("<|tool_call|>")
+            assert bool(turn.closing) == bool(turn.result) <= is_call
+            if turn.result:
+                # In words, as if there were no functions: they have done their part.
+                assert turn.closing == world.answer(ASKS[turn.text])
+                results.add(turn.result)
+    assert len(results) > 20
     assert 0.4 < np.mean([a.startswith("<|tool_call|>") for a in answers]) < 0.56
     assert 0.24 < np.mean([a == world.NO_TOOL for a in answers]) < 0.4
 

@@ -55,6 +55,17 @@ def test_tools_stand_in_the_system_prompt_and_calls_between_control_tokens(
     )
 
 
+def test_what_a_function_says_has_a_header_of_its_own_and_is_answered(
+    spelling: Spelling,
+) -> None:
+    turn = Turn("call anna", "Calling.", True, result="ok", closing="I am calling Anna.")
+    script = spelling.script(Dialogue((turn,)), np.random.default_rng(0))
+    assert written(spelling, Dialogue((turn,))).endswith(
+        "Calling.<|end|><|tool_response|>ok<|end|><|assistant|>I am calling Anna.<|end|>"
+    )
+    assert script.is_answer[-3:] == [True, False, True]
+
+
 def test_instructions_stand_in_the_system_prompt(spelling: Spelling) -> None:
     dialogue = Dialogue((Turn("", "Sorry.", True),), (), "Be brief.")
     assert written(spelling, dialogue) == (

@@ -269,7 +269,8 @@ def test_a_quiet_word_in_a_room_without_echo_is_a_turn_when_the_answer_was_spoke
     assert [type(boundary) for boundary in ear.spoken()] == [SpeechStarted, HardEnd]
 
 
-def test_a_slow_voice_is_an_echo_for_a_little_longer() -> None:
+def echoing() -> tuple[Ear, list[Boundary]]:
+    """Hear a quiet voice for as long as an answer is spoken; return also what passed."""
     ear = Ear("yes")
     ear.says(-20)
     ear.gate.wrote(int(3 * CHARS_PER_S))
@@ -277,6 +278,11 @@ def test_a_slow_voice_is_an_echo_for_a_little_longer() -> None:
     passed = list(ear.begin())
     while ear.gate.spoken_s > 0:
         passed += ear.hear()
+    return ear, passed
+
+
+def test_a_slow_voice_is_an_echo_for_a_little_longer() -> None:
+    ear, passed = echoing()
     for _ in range(int(0.8 * TAIL_S / WINDOW_S)):
         passed += ear.hear()
     passed += ear.hear(HardEnd(ear.position, "silence"), speech=False)
@@ -284,13 +290,7 @@ def test_a_slow_voice_is_an_echo_for_a_little_longer() -> None:
 
 
 def test_who_goes_on_after_an_echo_is_heard_from_their_first_word() -> None:
-    ear = Ear("yes")
-    ear.says(-20)
-    ear.gate.wrote(int(3 * CHARS_PER_S))
-    ear.level_db = -40
-    passed = list(ear.begin())
-    while ear.gate.spoken_s > 0:
-        passed += ear.hear()
+    ear, passed = echoing()
     ear.hear(SoftEnd(ear.position), speech=False)
     resumed = ear.position
     passed += ear.hear(SpeechResumed(resumed))
