@@ -63,7 +63,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what draws many examples, and judge last what all other tests saw."""
+    """
+    Mark what draws many examples, and judge last what all other tests saw.
+
+    What runs in real time or drives programs of other people is tried once more when it
+    fails: a browser that a busy machine leaves waiting misses deadlines of its own. The
+    summary names what needed its second try.
+    """
+    for item in items:
+        if any(map(item.get_closest_marker, ("service", "browser", "clients"))):
+            item.add_marker(pytest.mark.flaky(reruns=1))
     if not is_short(config.option.markexpr):
         for item in items:
             if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):

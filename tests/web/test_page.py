@@ -108,8 +108,9 @@ AS_JPEG = """image => {
 def check_audio(server: FakeServer) -> None:
     appends = [r for r in server.received if r.event["type"] == "input_audio_buffer.append"]
     assert len(appends) > 100
-    took_s = appends[-1].at_s - appends[0].at_s
-    assert took_s == pytest.approx(0.020 * (len(appends) - 1), rel=0.1)
+    # Typically: a busy machine may hold everything up for seconds.
+    took_s = [b.at_s - a.at_s for a, b in zip(appends, appends[25:], strict=False)]
+    assert np.median(took_s) == pytest.approx(25 * 0.020, rel=0.1)
     assert {len(base64.b64decode(r.event["audio"])) for r in appends} == {960}
     sound = sound_of(server)
     peaks = (
