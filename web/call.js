@@ -11,6 +11,7 @@
 
 import { connectionFault, deviceFault } from "./faults.js";
 import { SentFrames } from "./frames.js";
+import { Letters } from "./letters.js";
 import { Line } from "./line.js";
 import { PcmRing, RATE_HZ, msOf, samplesOf, toBase64 } from "./pcm.js";
 import * as protocol from "./protocol.js";
@@ -51,8 +52,7 @@ export class Call extends EventTarget {
   #isReady = false;
   /** @type {Set<string>} devices that are being opened */
   #opening = new Set();
-  /** @type {object[]} what was written before the session was there */
-  #unsent = [];
+  #letters = new Letters();
 
   /**
    * @param {string} base the page's address, the server's routes are relative to it
@@ -144,14 +144,15 @@ export class Call extends EventTarget {
   #receive(event) {
     if (event.type === "session.created") {
       this.#isReady = true;
+      this.#letters.doubt();
       this.#flush();
       if (event.session?.id === this.conversation.sessionId) return; // by another way
       this.#sessionStart = this.#audio.numWritten;
       this.frames = new SentFrames();
     }
+    if (this.#letters.receive(event)) return this.#flush();
     if (event.type === "error" && event.error.code !== "response_cancel_not_active") {
-      const { message, code } = event.error;
-      this.#change("fault", { title: message, advice: code ?? "" });
+      this.#change("fault", { title: event.error.message, advice: event.error.code ?? "" });
     }
     this.#update(protocol.receive(this.conversation, event));
   }
@@ -179,7 +180,7 @@ export class Call extends EventTarget {
     this.#line?.carry("camera", this.#camera.track);
   }
 
-  /** What the network does to our sound; null where nobody counts it. */
+  /** What the network does to our sound; null where nobody counts. */
   network = async () => this.#line?.network() ?? null;
 
   lookAway() {
@@ -286,7 +287,7 @@ export class Call extends EventTarget {
 
   /**
    * Say something in writing, interrupting an answer that is being written. It waits while
-   * there is no session yet, or no line to it.
+   * there is no session yet, or no line to it, and survives the loss of the line.
    * @param {string} text
    * @param {string | null} photo data URL
    * @returns {string} the id of the new item
@@ -294,14 +295,13 @@ export class Call extends EventTarget {
   say(text, photo) {
     const id = `item_${crypto.getRandomValues(new Uint32Array(3)).join("")}`.slice(0, 32);
     this.interrupt();
-    this.#unsent.push(protocol.createUserItem(id, text, photo), protocol.createResponse());
+    this.#letters.write(id, text, photo);
     this.#flush();
     return id;
   }
 
   #flush() {
-    if (!this.#isReady) return;
-    while (this.#unsent.length > 0 && this.#line?.send(this.#unsent[0])) this.#unsent.shift();
+    if (this.#isReady) this.#letters.flush((event) => this.#line?.send(event) ?? false);
   }
 
   interrupt() {
@@ -314,7 +314,7 @@ export class Call extends EventTarget {
     this.#line = null;
     this.#isReady = false;
     this.#heldFrom = null;
-    this.#unsent = [];
+    this.#letters.clear();
     this.#microphone.close();
     this.#camera.close();
     this.#update(protocol.disconnect(this.conversation));

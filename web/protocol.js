@@ -82,6 +82,16 @@ export function createUserItem(id, text, photo) {
 }
 
 /**
+ * @param {string} item_id
+ * @param {string} event_id named by the error when there is no such item
+ */
+export const retrieveItem = (item_id, event_id) => ({
+  type: "conversation.item.retrieve",
+  item_id,
+  event_id,
+});
+
+/**
  * Note what was said while the talk button was held; the next commit is its turn.
  * @param {Conversation} conversation
  * @param {Span} held

@@ -113,6 +113,18 @@ test("what is written while the line is made anew goes out over the new one", ()
   assert.deepEqual(types(socket).slice(1), ["conversation.item.create", "response.create"]);
 });
 
+test("what was written and not confirmed is asked after when the line is made anew", () => {
+  const socket = connected();
+  const id = call.say("Hello", null);
+  receive({ type: "session.created", session: { id: "s" } });
+  const asked = socket.sent.at(-1);
+  assert.deepEqual([asked.type, asked.item_id], ["conversation.item.retrieve", id]);
+  const error = { event_id: asked.event_id, code: "item_retrieve_invalid_item_id" };
+  receive({ type: "error", error });
+  assert.deepEqual(types(socket).slice(-2), ["conversation.item.create", "response.create"]);
+  assert.deepEqual(faults, []);
+});
+
 test("hands-free sends every chunk and counts it", () => {
   const socket = connected();
   speak(5);
