@@ -124,12 +124,18 @@ def plain_turn(rng: np.random.Generator, *, is_spoken: bool) -> Turn:
     return Turn(text, world.answer(ASKS[text]), is_spoken)
 
 
+def purpose_of(command: str) -> str:
+    """Return what function one of the commands of the car needs."""
+    *_, call = world.CAR[command]
+    return call.split()[0]
+
+
 def car_command(rng: np.random.Generator) -> str:
-    """Return one of the commands of the car."""
-    commands = list(world.CAR)
-    # Temperatures are many and all alike.
-    if rng.random() < 0.6:
-        commands = [name for name in commands if not name.startswith("temperature")]
+    """Return one of the commands of the car: each purpose as often as any other."""
+    purpose = list(TOOLS)[int(rng.integers(len(TOOLS)))]
+    commands = [
+        name for name, (*_, call) in world.CAR.items() if call.split()[0] == purpose
+    ]
     return phrase(rng, "car", commands[int(rng.integers(len(commands)))])
 
 
@@ -234,7 +240,7 @@ def tool_turns(
 ) -> tuple[Dialogue, list[Turn]]:
     """Draw some functions, in a conversation yet to begin, and turns it may begin with."""
     purposes = [str(purpose) for purpose in rng.permutation(list(TOOLS))]
-    purposes = purposes[: int(rng.integers(1, 6))]
+    purposes = purposes[: int(rng.integers(1, len(TOOLS) + 1))]
     tools = tuple(draw_tool(rng, purpose) for purpose in purposes)
     opening = Dialogue((), tools, str(rng.choice(TOOL_INSTRUCTIONS)))
     turns: list[Turn] = []
@@ -246,8 +252,9 @@ def tool_turns(
                 turns.append(turn)
             continue
         # Left to chance, half of the commands would need a function that is not there.
-        text, has_tool = car_command(rng), bool(rng.random() < 0.6)
-        while (world.CAR[ASKS[text].about][2].split()[0] in purposes) != has_tool:
+        has_tool = len(purposes) == len(TOOLS) or bool(rng.random() < 0.6)
+        text = car_command(rng)
+        while (purpose_of(ASKS[text].about) in purposes) != has_tool:
             text = car_command(rng)
         answer = world.answer(ASKS[text], (), tools)
         turn = Turn(text, answer, is_spoken)

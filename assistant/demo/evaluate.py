@@ -185,9 +185,9 @@ def _tools(
     hits = []
     for _ in range(count):
         text = dialogues.car_command(rng)
-        needed = world.CAR[world.ASKS[text].about][2].split()[0]
+        needed = dialogues.purpose_of(world.ASKS[text].about)
         others = [name for name in world.TOOLS if name != needed]
-        purposes = rng.permutation(others)[: int(rng.integers(1, 5))]
+        purposes = rng.permutation(others)[: int(rng.integers(1, len(others) + 1))]
         tools = [dialogues.draw_tool(rng, str(purpose)) for purpose in purposes]
         if has_tool:
             tool = dialogues.draw_tool(rng, needed)

@@ -62,11 +62,11 @@ def talking(
     shares = EARLY_SHARES if step < LATE_STEPS else LATE_SHARES
     questioned, plain, tools, written = np.cumsum(shares)
     if choice < questioned:
-        return "questions", _questions(spelling, rng, 10, KINDS, spoken, 5)
+        return "questions", _questions(spelling, rng, 10, KINDS, spoken, 7)
     if choice < plain:
         return "plain", _plain(spelling, rng, 32, spoken)
     if choice < tools:
-        return "tools", _tools(spelling, rng, 5, spoken, 6)
+        return "tools", _tools(spelling, rng, 4, spoken, 12)
     if choice < written or step < SINGLE_STEPS:
         return "written", [
             spelling.script(Dialogue((dialogues.written_down(rng),)), rng)
@@ -97,13 +97,13 @@ def sensing(
     if choice < 0.08:
         return "typed", _plain(spelling, rng, 24, None), None
     if choice < 0.2:
-        return "typed tools", _tools(spelling, rng, 4, 0.0, 6), None
+        return "typed tools", _tools(spelling, rng, 3, 0.0, 10), None
     if choice < 0.5:
         kind, scripts = "questions", _questions(spelling, rng, 8, KINDS, 0.7, 3)
     elif choice < 0.7:
         kind, scripts = "plain", _plain(spelling, rng, 24, 1.0)
     elif choice < 0.8:
-        kind, scripts = "tools", _tools(spelling, rng, 3, 1.0, 5)
+        kind, scripts = "tools", _tools(spelling, rng, 3, 1.0, 6)
     else:
         kind, has_picture = "several turns", bool(rng.random() < 0.7)
         scripts = talk.draw_scripts(spelling, rng, 8, has_picture=has_picture, spoken=0.9)

@@ -28,7 +28,7 @@ DENSE_WEIGHT = 0.5
 IGNORED = -100
 SIZES = ((192, 144), (192, 144), (192, 144), (160, 160), (144, 192), (192, 108))
 """Width and height of whole pictures."""
-_NUMBERS = (0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 5, 6)
+_NUMBERS = (0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 6)
 
 
 def draw_pictures(

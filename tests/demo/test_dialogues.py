@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -85,8 +87,16 @@ def test_tools_are_asked_for_whether_they_are_there_or_not() -> None:
                 assert turn.closing == world.answer(ASKS[turn.text])
                 results.add(turn.result)
     assert len(results) > 20
-    assert 0.4 < np.mean([a.startswith("<|tool_call|>") for a in answers]) < 0.56
-    assert 0.24 < np.mean([a == world.NO_TOOL for a in answers]) < 0.4
+    assert 0.5 < np.mean([a.startswith("<|tool_call|>") for a in answers]) < 0.65
+    assert 0.2 < np.mean([a == world.NO_TOOL for a in answers]) < 0.35
+
+
+def test_every_purpose_is_commanded_as_often_as_any_other() -> None:
+    rng = np.random.default_rng(0)
+    asked = [ASKS[dialogues.car_command(rng)].about for _ in range(1400)]
+    counts = Counter(dialogues.purpose_of(command) for command in asked)
+    assert set(counts) == set(world.TOOLS)
+    assert all(150 < count < 250 for count in counts.values())
 
 
 def test_what_may_follow_is_about_the_same_picture() -> None:

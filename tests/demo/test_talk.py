@@ -116,9 +116,9 @@ def test_endings_are_learned_as_conversations_of_their_own(
         for turn in turns
     ]
     # Typing varies with every turn: compare what is typed alike.
-    for index, script in enumerate(apart):
-        start = forked.endings[index]
-        script.pieces[-2:] = forked.pieces[start : start + 2]
+    ends = [*forked.endings[1:], len(forked.pieces)]
+    for script, start, end in zip(apart, forked.endings, ends, strict=True):
+        script.pieces[start - end :] = forked.pieces[start:end]
     loss, exact = talk.answers_loss(net, [forked], {}, mode)
     expected, wanted = talk.answers_loss(net, apart, {}, mode)
     torch.testing.assert_close(loss, expected)
