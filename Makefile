@@ -1,6 +1,6 @@
 # make run    set up and serve on http://localhost:8000
 # make test   set up and run every test that can run on this machine
-# make unit   the unit tests alone: 20 s of one core
+# make unit   the unit tests alone: a minute of one core
 # make check  format, lint, types, import contracts and unit tests
 # make bench  the benchmarks of tests/bench
 # make clean  remove what these have made

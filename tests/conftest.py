@@ -25,7 +25,7 @@ settings.register_profile(
 )
 settings.register_profile("few", settings.get_profile("many"), max_examples=HYPOTHESIS_FEW)
 
-UNIT_CPU_S = 20.0
+UNIT_CPU_S = 60.0
 """What the unit tests may take of one core."""
 
 _TESTS = Path(__file__).parent

@@ -15,6 +15,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Classroom:
     return course.classroom(folder, sounds, (), lambda line: None)
 
 
+@pytest.mark.parity
 def test_a_lesson_leaves_its_state(room: Classroom) -> None:
     net = course.learn(room, "talk", steps=1)
     state = torch.load(room.folder / "talk.pt", weights_only=True)

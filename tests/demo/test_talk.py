@@ -125,6 +125,7 @@ def test_endings_are_learned_as_conversations_of_their_own(
     assert exact == wanted
 
 
+@pytest.mark.parity
 def test_a_mistake_spoils_its_own_ending_alone(spelling: Spelling) -> None:
     torch.manual_seed(0)
     net = Network(demo_config())

@@ -28,6 +28,7 @@ def learned(file: Path, steps: list[int]) -> dict[str, Tensor]:
     return net.state_dict()
 
 
+@pytest.mark.parity
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
     whole = learned(tmp_path / "whole.pt", [6])
     resumed = learned(tmp_path / "resumed.pt", [2, 6])

@@ -168,6 +168,7 @@ def test_random_logits_write_one_valid_value_and_a_stop_token_behind_it(
         jsonschema.validate(json.loads(text), SCHEMA)
 
 
+@pytest.mark.parity
 def test_a_reply_that_may_be_either_is_a_whole_call_or_a_whole_value() -> None:
     jsonschema = importlib.import_module("jsonschema")
     either = Constraint(
