@@ -42,7 +42,7 @@ PLANS: dict[Lesson, Plan] = {
     "eyes": Plan("eyes", steps=4500, batch=32, rate=2e-3),
     "ears": Plan("ears", steps=6000, batch=32, rate=1.5e-3),
     "talk": Plan("talk", steps=5200, batch=32, rate=3e-3, warm_up=50),
-    "together": Plan("together", steps=750, batch=24, rate=8e-4, warm_up=40),
+    "together": Plan("together", steps=900, batch=24, rate=8e-4, warm_up=40),
 }
 CLOSE_STEPS = 900
 """So long the eyes look closely, at twice as many pictures, before they see whole ones."""

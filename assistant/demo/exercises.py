@@ -98,11 +98,11 @@ def sensing(
         return "typed", _plain(spelling, rng, 24, None), None
     if choice < 0.2:
         return "typed tools", _tools(spelling, rng, 3, 0.0, 10), None
-    if choice < 0.5:
-        kind, scripts = "questions", _questions(spelling, rng, 8, KINDS, 0.7, 3)
-    elif choice < 0.7:
+    if choice < 0.52:
+        kind, scripts = "questions", _questions(spelling, rng, 8, KINDS, 0.7, 4)
+    elif choice < 0.68:
         kind, scripts = "plain", _plain(spelling, rng, 24, 1.0)
-    elif choice < 0.8:
+    elif choice < 0.83:
         kind, scripts = "tools", _tools(spelling, rng, 3, 1.0, 6)
     else:
         kind, has_picture = "several turns", bool(rng.random() < 0.7)

@@ -98,7 +98,8 @@ def measure_engine(settings: Settings) -> Figures:
     with torch.inference_mode():
         cold = bench.median([bench.cold_turn(stand, load) for _ in repeats])
         early = bench.median([bench.early_turn(stand, load) for _ in repeats])
-        turns = bench.conversation(stand, load, NUM_TURNS)
+        conversations = [bench.conversation(stand, load, NUM_TURNS) for _ in repeats]
+        turns = [statistics.median(turn) for turn in zip(*conversations, strict=True)]
         steps = {
             count: statistics.median(
                 bench.decode_together(stand, load, count) for _ in repeats

@@ -48,15 +48,25 @@ def attend_span(
     Returns:
         [T, Hq * D].
     """
+    if mask is None:
+        out = F.scaled_dot_product_attention(
+            queries.transpose(0, 1)[None],
+            keys[None],
+            values[None],
+            is_causal=True,
+            enable_gqa=queries.shape[1] != keys.shape[0],
+        )
+        return out[0].transpose(0, 1).flatten(1)
+    # All queries of a key head as one long list: each key is fetched once, not G times.
+    num_tokens, num_heads, head_dim = queries.shape
+    group = num_heads // len(keys)
     out = F.scaled_dot_product_attention(
-        queries.transpose(0, 1)[None],
+        queries.transpose(0, 1).reshape(1, len(keys), group * num_tokens, head_dim),
         keys[None],
         values[None],
-        attn_mask=mask,
-        is_causal=mask is None,
-        enable_gqa=queries.shape[1] != keys.shape[0],
+        attn_mask=mask.expand(group, -1, -1).flatten(0, 1),
     )
-    return out[0].transpose(0, 1).flatten(1)
+    return out.view(num_heads, num_tokens, head_dim).transpose(0, 1).flatten(1)
 
 
 def attend_latest(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
