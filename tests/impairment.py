@@ -36,6 +36,8 @@ class Profile:
     is_down: bool = False
     lets_udp_to: tuple[int, ...] | None = None
     """Ports of the server that UDP over IPv4 may go to or come from; None means any."""
+    spares_tcp: bool = False
+    """Only UDP is lost."""
 
 
 PROFILES = {
@@ -44,6 +46,7 @@ PROFILES = {
     "loss5": Profile(loss=0.05),
     "loss10": Profile(loss=0.10),
     "loss20": Profile(loss=0.20),
+    "udploss20": Profile(loss=0.20, spares_tcp=True),
     "loss10jitter60": Profile(loss=0.10, delay_ms=(0, 60), keeps_order=False),
     "loss10rtt80": Profile(loss=0.10, delay_ms=(30, 50)),
     "wifi": Profile(loss=0.01, delay_ms=(0, 20), overtakes=0.01),
@@ -87,7 +90,9 @@ class Way:
         """Return when what arrives at the other end, which may be nothing."""
         self.counts.sent += 1
         profile, rng = self.profile, self.rng
-        if profile.is_down or is_blocked(packet, profile.lets_udp_to) or self._is_lost():
+        is_blocked_here = profile.is_down or is_blocked(packet, profile.lets_udp_to)
+        is_spared = profile.spares_tcp and not is_udp(packet)
+        if is_blocked_here or (not is_spared and self._is_lost()):
             self.counts.lost += 1
             return []
         if self.num_queued >= profile.queue:
@@ -122,9 +127,19 @@ class Way:
         return rng.random() < profile.loss
 
 
+def is_udp(packet: bytes) -> bool:
+    """Say whether a packet is UDP, without options of IPv6 before it."""
+    is_v6 = len(packet) >= 48 and packet[0] >> 4 == 6 and packet[6] == _UDP
+    return is_v6 or is_udp_over_v4(packet)
+
+
+def is_udp_over_v4(packet: bytes) -> bool:
+    return len(packet) >= 28 and packet[0] >> 4 == 4 and packet[9] == _UDP
+
+
 def is_blocked(packet: bytes, ports: tuple[int, ...] | None) -> bool:
     """Say whether a firewall that lets UDP through to these ports stops a packet."""
-    if ports is None or len(packet) < 28 or packet[0] >> 4 != 4 or packet[9] != _UDP:
+    if ports is None or not is_udp_over_v4(packet):
         return False
     named = (int.from_bytes(packet[at : at + 2], "big") for at in (20, 22))
     return not any(port in ports for port in named)
@@ -143,7 +158,7 @@ def damaged(packet: bytes, rng: Random) -> bytes:
 
 def with_ports_shifted(packet: bytes, by: int, *, is_up: bool) -> bytes:
     """Shift the client's port of an IPv4 UDP packet, as another NAT would."""
-    if by == 0 or len(packet) < 28 or packet[0] >> 4 != 4 or packet[9] != _UDP:
+    if by == 0 or not is_udp_over_v4(packet):
         return packet
     at = 20 if is_up else 22
     port = int.from_bytes(packet[at : at + 2], "big") + (by if is_up else -by)

@@ -129,3 +129,20 @@ def test_profiles_survive_the_way_to_the_process_that_carries() -> None:
     for profile in PROFILES.values():
         carried = json.loads(json.dumps(asdict(profile)))
         assert msgspec.convert(carried, Profile) == profile
+
+
+@pytest.mark.parametrize(
+    ("header", "share"),
+    [({0: 0x45, 9: 17}, 0.2), ({0: 0x60, 6: 17}, 0.2), ({0: 0x45, 9: 6}, 0)],
+)
+def test_what_spares_tcp_loses_udp_of_both_kinds(
+    header: dict[int, int], share: float
+) -> None:
+    packet = bytearray(60)
+    for at, value in header.items():
+        packet[at] = value
+    way = Way(PROFILES["udploss20"], Random(1))
+    for number in range(2000):
+        way.num_queued = 0
+        way.send(bytes(packet), number)
+    assert way.counts.lost / 2000 == pytest.approx(share, abs=0.03)
