@@ -42,7 +42,7 @@ PLANS: dict[Lesson, Plan] = {
     "eyes": Plan("eyes", steps=4500, batch=32, rate=2e-3),
     "ears": Plan("ears", steps=6000, batch=32, rate=1.5e-3),
     "talk": Plan("talk", steps=5200, batch=32, rate=3e-3, warm_up=50),
-    "together": Plan("together", steps=900, batch=24, rate=8e-4, warm_up=40),
+    "together": Plan("together", steps=1500, batch=24, rate=8e-4, warm_up=40),
 }
 CLOSE_STEPS = 900
 """So long the eyes look closely, at twice as many pictures, before they see whole ones."""
@@ -68,9 +68,15 @@ class Classroom:
 def classroom(
     folder: Path, corpus: Corpus, photos: Sequence[UInt8Array], say: Say
 ) -> Classroom:
-    """Prepare the lessons; the tokenizer is trained here."""
+    """Prepare the lessons; the tokenizer is trained here, once for all of a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = train_tokenizer(VOCAB_SIZE, "native", dialogues.texts_for_tokenizer())
+    file = folder / "tokenizer.json"
+    # What was learned with one vocabulary is nothing to another, were it made anew.
+    if file.exists():
+        tokenizer = tokenizers.Tokenizer.from_file(str(file))
+    else:
+        tokenizer = train_tokenizer(VOCAB_SIZE, "native", dialogues.texts_for_tokenizer())
+        tokenizer.save(str(file))
     net, _ = train.new_network()
     ideal = Ideal.of(net.decoder.embed_tokens.weight.detach(), tokenizer)
     material = lessons.materials(corpus, varied(photos))

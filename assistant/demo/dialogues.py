@@ -291,7 +291,8 @@ def written_down(rng: np.random.Generator) -> Turn:
     """Draw something said with the request to write it down or to translate it."""
     if rng.random() < 0.5:
         kind = questions.KINDS[int(rng.integers(len(questions.KINDS)))]
-        text = phrase(rng, kind)
+        # Names and numbers are many, and only in commands.
+        text = phrase(rng, kind) if rng.random() < 0.5 else car_command(rng)
         return Turn(text, text, True, (), TRANSCRIBE)
     talk = list(world.TALK.values())
     text = talk[int(rng.integers(len(talk)))][0][0]

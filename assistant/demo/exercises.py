@@ -68,10 +68,7 @@ def talking(
     if choice < tools:
         return "tools", _tools(spelling, rng, 4, spoken, 12)
     if choice < written or step < SINGLE_STEPS:
-        return "written", [
-            spelling.script(Dialogue((dialogues.written_down(rng),)), rng)
-            for _ in range(24)
-        ]
+        return "written", _written(spelling, rng, 24)
     if rng.random() < 0.4:
         return "follow-ups", _follow_ups(spelling, rng, 7, spoken, 5)
     has_picture = bool(rng.random() < 0.6)
@@ -94,16 +91,18 @@ def sensing(
 ) -> tuple[str, list[Script], Projector | None]:
     """Draw the conversations of one step with real senses; also the adapter they need."""
     choice = rng.random()
-    if choice < 0.08:
+    if choice < 0.06:
         return "typed", _plain(spelling, rng, 24, None), None
-    if choice < 0.2:
+    if choice < 0.14:
         return "typed tools", _tools(spelling, rng, 3, 0.0, 10), None
-    if choice < 0.52:
+    if choice < 0.37:
         kind, scripts = "questions", _questions(spelling, rng, 8, KINDS, 0.7, 4)
-    elif choice < 0.68:
+    elif choice < 0.49:
         kind, scripts = "plain", _plain(spelling, rng, 24, 1.0)
-    elif choice < 0.83:
-        kind, scripts = "tools", _tools(spelling, rng, 3, 1.0, 6)
+    elif choice < 0.67:
+        kind, scripts = "tools", _tools(spelling, rng, 3, 1.0, 8)
+    elif choice < 0.87:
+        kind, scripts = "written", _written(spelling, rng, 24)
     else:
         kind, has_picture = "several turns", bool(rng.random() < 0.7)
         scripts = talk.draw_scripts(spelling, rng, 8, has_picture=has_picture, spoken=0.9)
@@ -157,6 +156,12 @@ def _plain(
         turn = dialogues.plain_turn(rng, is_spoken=is_spoken)
         scripts.append(spelling.script(Dialogue((turn,)), rng))
     return scripts
+
+
+def _written(spelling: Spelling, rng: np.random.Generator, count: int) -> list[Script]:
+    return [
+        spelling.script(Dialogue((dialogues.written_down(rng),)), rng) for _ in range(count)
+    ]
 
 
 def _tools(

@@ -99,6 +99,8 @@ def draw_scene(
         x, y = ((cell + rng.uniform(0.22, 0.78)) / 3 for cell in (col, row))
         x = float(np.clip(x, 0.75 * radius, 1 - 0.75 * radius))
         y = float(np.clip(y, radius, 1 - radius))
+        if not all(0.2 <= 3 * at % 1 <= 0.8 for at in (x, y)):
+            continue  # pushed to the edge of its place, for which it is too large
         if any(
             math.hypot((x - t.x) * 4 / 3, y - t.y) < 1.15 * (radius + t.radius)
             for t in things

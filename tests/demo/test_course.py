@@ -3,8 +3,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from assistant.demo import clips, corpus, course, train
+from assistant.demo import clips, corpus, course, dialogues, train
 from assistant.demo.course import Classroom
+from assistant.demo.network import VOCAB_SIZE
+from assistant.model.tokenizer_trainer import train_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -13,6 +15,19 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Classroom:
     sounds = corpus.Corpus(nothing, nothing, nothing, nothing, nothing, nothing)
     folder: Path = tmp_path_factory.mktemp("states")
     return course.classroom(folder, sounds, (), lambda line: None)
+
+
+def test_who_goes_on_keeps_the_vocabulary_that_was_learned_with(room: Classroom) -> None:
+    texts = [*dialogues.texts_for_tokenizer(), *1000 * ["a xylophone"]]
+    other = train_tokenizer(VOCAB_SIZE, "native", texts)
+    file = room.folder / "tokenizer.json"
+    before = file.read_text()
+    try:
+        other.save(str(file))
+        again = course.classroom(room.folder, room.material.corpus, (), room.say)
+        assert again.tokenizer.to_str() == other.to_str() != room.tokenizer.to_str()
+    finally:
+        file.write_text(before)
 
 
 @pytest.mark.parity
