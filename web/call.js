@@ -11,7 +11,7 @@
 
 import { connectionFault, deviceFault } from "./faults.js";
 import { SentFrames } from "./frames.js";
-import { Letters } from "./letters.js";
+import { Outbox } from "./outbox.js";
 import { Line } from "./line.js";
 import { PcmRing, RATE_HZ, msOf, samplesOf, toBase64 } from "./pcm.js";
 import * as protocol from "./protocol.js";
@@ -52,7 +52,7 @@ export class Call extends EventTarget {
   #isReady = false;
   /** @type {Set<string>} devices that are being opened */
   #opening = new Set();
-  #letters = new Letters();
+  #outbox = new Outbox();
 
   /**
    * @param {string} base the page's address, the server's routes are relative to it
@@ -144,13 +144,13 @@ export class Call extends EventTarget {
   #receive(event) {
     if (event.type === "session.created") {
       this.#isReady = true;
-      this.#letters.doubt();
+      this.#outbox.doubt();
       this.#flush();
       if (event.session?.id === this.conversation.sessionId) return; // by another way
       this.#sessionStart = this.#audio.numWritten;
       this.frames = new SentFrames();
     }
-    if (this.#letters.receive(event)) return this.#flush();
+    if (this.#outbox.receive(event)) return this.#flush();
     if (event.type === "error" && event.error.code !== "response_cancel_not_active") {
       this.#change("fault", { title: event.error.message, advice: event.error.code ?? "" });
     }
@@ -295,13 +295,13 @@ export class Call extends EventTarget {
   say(text, photo) {
     const id = `item_${crypto.getRandomValues(new Uint32Array(3)).join("")}`.slice(0, 32);
     this.interrupt();
-    this.#letters.write(id, text, photo);
+    this.#outbox.write(id, text, photo);
     this.#flush();
     return id;
   }
 
   #flush() {
-    if (this.#isReady) this.#letters.flush((event) => this.#line?.send(event) ?? false);
+    if (this.#isReady) this.#outbox.flush((event) => this.#line?.send(event) ?? false);
   }
 
   interrupt() {
@@ -314,7 +314,7 @@ export class Call extends EventTarget {
     this.#line = null;
     this.#isReady = false;
     this.#heldFrom = null;
-    this.#letters.clear();
+    this.#outbox.clear();
     this.#microphone.close();
     this.#camera.close();
     this.#update(protocol.disconnect(this.conversation));

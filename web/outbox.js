@@ -3,7 +3,7 @@
  * What was written, until the server says that it has it: a connection that is cut takes
  * with it what it had not delivered. Pure: knows no socket and no clock.
  *
- * Over a new connection the server is asked first whether a letter came, and gets it again
+ * Over a new connection the server is asked first whether a message came, and gets it again
  * only if not, so that nothing is said, or answered, twice.
  */
 
@@ -14,9 +14,9 @@ import { createResponse, createUserItem, retrieveItem } from "./protocol.js";
  * @typedef {"written" | "sent" | "doubted" | "asked after"} State
  */
 
-export class Letters {
+export class Outbox {
   /** @type {{id: string, create: object, state: State}[]} oldest first */
-  #letters = [];
+  #messages = [];
 
   /**
    * @param {string} id of the new item
@@ -25,13 +25,13 @@ export class Letters {
    */
   write(id, text, photo) {
     const create = { ...createUserItem(id, text, photo), event_id: sendingOf(id) };
-    this.#letters.push({ id, create, state: "written" });
+    this.#messages.push({ id, create, state: "written" });
   }
 
   /** The connection is a new one: nobody knows what the old one still delivered. */
   doubt() {
-    for (const letter of this.#letters) {
-      if (letter.state !== "written") letter.state = "doubted";
+    for (const message of this.#messages) {
+      if (message.state !== "written") message.state = "doubted";
     }
   }
 
@@ -40,15 +40,15 @@ export class Letters {
    * @param {(event: object) => boolean} send says whether it went out
    */
   flush(send) {
-    for (const letter of this.#letters) {
-      const { id, state, create } = letter;
+    for (const message of this.#messages) {
+      const { id, state, create } = message;
       if (state === "sent") continue;
       if (state === "doubted" && send(retrieveItem(id, askingOf(id)))) {
-        letter.state = "asked after";
+        message.state = "asked after";
       }
-      if (letter.state !== "written") return; // what came later waits for the answer
+      if (message.state !== "written") return; // what came later waits for the answer
       if (!send(create)) return;
-      letter.state = "sent";
+      message.state = "sent";
       send(createResponse());
     }
   }
@@ -62,25 +62,25 @@ export class Letters {
     if (event.type === "conversation.item.added") this.#drop(item.id);
     if (event.type === "conversation.item.retrieved") return this.#drop(item.id);
     if (event.type !== "error") return false;
-    const missing = this.#letters.find(({ id }) => error.event_id === askingOf(id));
+    const missing = this.#messages.find(({ id }) => error.event_id === askingOf(id));
     if (missing) missing.state = "written";
     // Refused, for good: it would be refused again.
-    this.#letters = this.#letters.filter(({ id }) => error.event_id !== sendingOf(id));
+    this.#messages = this.#messages.filter(({ id }) => error.event_id !== sendingOf(id));
     return missing !== undefined;
   }
 
   /**
    * @param {string} itemId
-   * @returns {boolean} whether there was such a letter
+   * @returns {boolean} whether there was such a message
    */
   #drop(itemId) {
-    const num = this.#letters.length;
-    this.#letters = this.#letters.filter(({ id }) => id !== itemId);
-    return this.#letters.length < num;
+    const num = this.#messages.length;
+    this.#messages = this.#messages.filter(({ id }) => id !== itemId);
+    return this.#messages.length < num;
   }
 
   clear() {
-    this.#letters = [];
+    this.#messages = [];
   }
 }
 
