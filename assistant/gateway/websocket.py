@@ -83,12 +83,10 @@ async def _serve(
     outbox: Outbox | None = None
     try:
         outbox = greet()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_read(websocket, call, outbox))
-            deadline_s = service.config.server.send_deadline_s
-            tasks.create_task(_send(websocket, call, outbox, deadline_s))
-            if replaced is not None:
-                tasks.create_task(_give_way(replaced))
+        deadline_s = service.config.server.send_deadline_s
+        # A task of its own: in Debian 12's Python (3.11.2) a group that failed leaves its
+        # task counted as cancelled, and timeouts behind it raise CancelledError.
+        await asyncio.create_task(_converse(websocket, call, outbox, replaced, deadline_s))
     except* _Ended as ended:
         code, reason = _close_code(ended)
     finally:
@@ -99,6 +97,21 @@ async def _serve(
                 service.end(call)
         finally:
             await _close(websocket, code, reason)
+
+
+async def _converse(
+    websocket: WebSocket,
+    call: Call,
+    outbox: Outbox,
+    replaced: asyncio.Event | None,
+    deadline_s: float,
+) -> None:
+    """Read and send until somebody ends it, which raises a group of _Ended."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_read(websocket, call, outbox))
+        tasks.create_task(_send(websocket, call, outbox, deadline_s))
+        if replaced is not None:
+            tasks.create_task(_give_way(replaced))
 
 
 def _settings(websocket: WebSocket, secret: Secret | None) -> SessionPatch | None:

@@ -103,7 +103,8 @@ class Line:
         ended = _Ended("cancelled", is_final=True)
         try:
             try:
-                await self._serve()
+                # A task of its own, as in ``websocket``: timeouts follow in this one.
+                await asyncio.create_task(self._serve())
             except* _Ended as group:
                 ended = _first(group)
             finally:
