@@ -11,10 +11,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -57,22 +58,23 @@ class RunningService:
     """``assistant serve`` on a free port of this machine."""
 
     def __init__(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
+        # A file: a pipe that nobody reads fills up, and blocks the service.
+        written = tempfile.NamedTemporaryFile()  # noqa: SIM115 # closed by ``stop``
+        self._log = open(written.name, "rb")  # noqa: SIM115 # with a place of its own
+        self._written = written
         self.process = subprocess.Popen(
             [sys.executable, "-m", "assistant", "serve", "--port", "0", *arguments],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=written,
             text=True,
             env={**os.environ, **(environment or {})},
         )
         assert self.process.stdout is not None
         self.ready_line = self.process.stdout.readline().strip()
         if not self.ready_line.startswith("ready "):
-            _, errors = self.process.communicate(timeout=START_TIMEOUT_S)
-            raise AssertionError(f"not ready: {self.ready_line!r} {errors}")
+            self.process.communicate(timeout=START_TIMEOUT_S)
+            raise AssertionError(f"not ready: {self.ready_line!r} {self.log()}")
         self.url = self.ready_line.split()[1]
-        # Lines nobody reads would fill the pipe and block the service.
-        assert self.process.stderr is not None
-        os.set_blocking(self.process.stderr.fileno(), False)
 
     def get(self, path: str) -> dict[str, Any]:
         with urllib.request.urlopen(self.url + path, timeout=10) as answer:
@@ -105,21 +107,19 @@ class RunningService:
 
     def log(self) -> str:
         """Return what was written to stderr since the last call."""
-        assert self.process.stderr is not None
-        written = []
-        # Not by its own read, which fails where there is nothing to read.
-        with suppress(BlockingIOError):
-            while data := os.read(self.process.stderr.fileno(), 1 << 16):
-                written.append(data)
-        return b"".join(written).decode()
+        return self._log.read().decode()
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(timeout=30)
-        for stream in (self.process.stdout, self.process.stderr):
-            assert stream is not None
-            stream.close()
+        self.close()
         return status
+
+    def close(self) -> None:
+        """Close what the process has left open here."""
+        assert self.process.stdout is not None
+        for stream in (self.process.stdout, self._log, self._written):
+            stream.close()
 
 
 @contextmanager
@@ -130,6 +130,7 @@ def running(*arguments: str, **keys: Any) -> Iterator[RunningService]:
     finally:
         if service.process.poll() is None:
             service.stop()
+        service.close()
 
 
 class Client:
