@@ -11,8 +11,8 @@
 
 import { connectionFault, deviceFault } from "./faults.js";
 import { SentFrames } from "./frames.js";
-import { Outbox } from "./outbox.js";
 import { Line } from "./line.js";
+import { Outbox } from "./outbox.js";
 import { PcmRing, RATE_HZ, msOf, samplesOf, toBase64 } from "./pcm.js";
 import * as protocol from "./protocol.js";
 import { readyStatus } from "./websocket.js";

@@ -133,9 +133,7 @@ def purpose_of(command: str) -> str:
 def car_command(rng: np.random.Generator) -> str:
     """Return one of the commands of the car: each purpose as often as any other."""
     purpose = list(TOOLS)[int(rng.integers(len(TOOLS)))]
-    commands = [
-        name for name, (*_, call) in world.CAR.items() if call.split()[0] == purpose
-    ]
+    commands = [name for name in world.CAR if purpose_of(name) == purpose]
     return phrase(rng, "car", commands[int(rng.integers(len(commands)))])
 
 

@@ -75,6 +75,8 @@ def evaluate(
         put(name, _tools(model, spelling, rng, count // 2, has_tool=has_tool))
     put("typed", _typed(model, spelling, rng, count))
     put("not understood", _strange(model, spelling, corpus.strange_held_out, rng, count))
+    put("written down", _hearing(model, spelling, corpus.known_held_out, rng, count,
+                                  dialogues.TRANSCRIBE))  # fmt: skip
     return scores
 
 
@@ -108,11 +110,14 @@ def _hearing(
     held_out: Clips,
     rng: np.random.Generator,
     count: int,
+    instruction: str = "",
 ) -> list[bool]:
+    """Return hits of answering what voices say, or of writing it down when so told."""
     hits = []
     for index in rng.permutation(len(held_out))[:count]:
         text = held_out.texts[index]
-        turn = Turn(text, world.answer(world.ASKS[text]), True)
+        answer = text if instruction else world.answer(world.ASKS[text])
+        turn = Turn(text, answer, True, (), instruction)
         hits.append(_answered(model, spelling, turn, held_out.clip(int(index)), None, rng))
     return hits
 

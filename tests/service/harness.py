@@ -59,7 +59,7 @@ class RunningService:
 
     def __init__(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
         # A file: a pipe that nobody reads fills up, and blocks the service.
-        written = tempfile.NamedTemporaryFile()  # noqa: SIM115 # closed by ``stop``
+        written = tempfile.NamedTemporaryFile()  # noqa: SIM115 # ``close`` does
         self._log = open(written.name, "rb")  # noqa: SIM115 # with a place of its own
         self._written = written
         self.process = subprocess.Popen(
@@ -73,7 +73,9 @@ class RunningService:
         self.ready_line = self.process.stdout.readline().strip()
         if not self.ready_line.startswith("ready "):
             self.process.communicate(timeout=START_TIMEOUT_S)
-            raise AssertionError(f"not ready: {self.ready_line!r} {self.log()}")
+            errors = self.log()
+            self.close()
+            raise AssertionError(f"not ready: {self.ready_line!r} {errors}")
         self.url = self.ready_line.split()[1]
 
     def get(self, path: str) -> dict[str, Any]:
@@ -130,7 +132,8 @@ def running(*arguments: str, **keys: Any) -> Iterator[RunningService]:
     finally:
         if service.process.poll() is None:
             service.stop()
-        service.close()
+        else:
+            service.close()
 
 
 class Client:

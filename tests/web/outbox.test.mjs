@@ -12,6 +12,15 @@ const CREATE = "conversation.item.create";
 const RETRIEVE = "conversation.item.retrieve";
 const ANSWER = ["response.create", undefined];
 
+/** One message goes out over a connection that is then lost; the next one is there. */
+function sendAndLose() {
+  outbox.write("a", "Hello", null);
+  flush();
+  told();
+  outbox.doubt();
+  flush();
+}
+
 beforeEach(() => {
   outbox = new Outbox();
   sent = [];
@@ -46,11 +55,7 @@ test("what the server has confirmed is not asked after over the next connection"
 });
 
 test("what was not confirmed is asked after, and sent again only if it is not there", () => {
-  outbox.write("a", "Hello", null);
-  flush();
-  told();
-  outbox.doubt();
-  flush();
+  sendAndLose();
   assert.equal(sent[0].event_id, "ask_a");
   assert.deepEqual(told(), [[RETRIEVE, "a"]]);
   const answer = { type: "error", error: { event_id: "ask_a", code: "any" } };
@@ -60,11 +65,7 @@ test("what was not confirmed is asked after, and sent again only if it is not th
 });
 
 test("what had arrived is not sent again", () => {
-  outbox.write("a", "Hello", null);
-  flush();
-  told();
-  outbox.doubt();
-  flush();
+  sendAndLose();
   told();
   assert.equal(outbox.receive({ type: "conversation.item.retrieved", item: { id: "a" } }), true);
   outbox.doubt();
@@ -73,10 +74,7 @@ test("what had arrived is not sent again", () => {
 });
 
 test("a message that waits for its answer holds back those written after it", () => {
-  outbox.write("a", "Hello", null);
-  flush();
-  outbox.doubt();
-  flush();
+  sendAndLose();
   told();
   outbox.write("b", "Hello?", null);
   flush();
@@ -87,10 +85,7 @@ test("a message that waits for its answer holds back those written after it", ()
 });
 
 test("a question that was lost is asked again over the connection after that", () => {
-  outbox.write("a", "Hello", null);
-  flush();
-  outbox.doubt();
-  flush();
+  sendAndLose();
   told();
   outbox.doubt();
   flush();
