@@ -21,11 +21,11 @@ from typing import Any
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
+from tests.waiting import PATIENCE_S
+
 FIREFOX = (
     os.environ.get("FIREFOX") or shutil.which("firefox-esr") or shutil.which("firefox")
 )
-START_S = 60.0
-ANSWER_S = 30.0
 _LISTENING = "WebDriver BiDi listening on "
 _PREFERENCES: dict[str, bool | int | str] = {
     "app.update.enabled": False,
@@ -82,7 +82,7 @@ class Firefox:
         order = {"id": self._number, "method": method, "params": params}
         self._socket.send(json.dumps(order))
         while True:
-            answer: dict[str, Any] = json.loads(self._socket.recv(timeout=ANSWER_S))
+            answer: dict[str, Any] = json.loads(self._socket.recv(timeout=PATIENCE_S))
             if answer.get("id") == self._number:
                 assert answer["type"] == "success", answer
                 result: dict[str, Any] = answer["result"]
@@ -112,13 +112,13 @@ class Firefox:
         assert answer["type"] == "success", answer
         return answer["result"].get("value")
 
-    def until(self, expression: str, within_s: float) -> None:
+    def until(self, expression: str) -> None:
         """Wait until JavaScript comes to something true."""
-        deadline = time.monotonic() + within_s
+        deadline = time.monotonic() + PATIENCE_S
         while not self.run(f"Boolean({expression})"):
             if time.monotonic() > deadline:
                 text = self.run("document.body.innerText")
-                raise AssertionError(f"not within {within_s:g} s: {expression}\n{text}")
+                raise AssertionError(f"not within {PATIENCE_S:g} s: {expression}\n{text}")
             time.sleep(0.2)
 
 
@@ -144,7 +144,7 @@ def firefox(profile: Path) -> Iterator[Firefox]:
             yield Firefox(socket)
     finally:
         process.terminate()
-        process.communicate(timeout=START_S)
+        process.communicate(timeout=PATIENCE_S)
 
 
 def _address(process: "subprocess.Popen[str]") -> str:

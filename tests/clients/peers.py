@@ -12,10 +12,10 @@ from agents.realtime import RealtimeAgent, RealtimeModelSendRawMessage, Realtime
 from openai import AsyncOpenAI
 
 from tests.clients.flows import Event, Flow, filled_in, picture_item, text_item
+from tests.waiting import PATIENCE_S
 from tests.wire.validators import validate_server_event
 
 PACKET_BYTES = 4800  # 100 ms
-PATIENCE_S = 60.0
 
 
 class OpenAI:

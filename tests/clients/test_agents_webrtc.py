@@ -58,7 +58,7 @@ def test_the_agents_sdk_is_heard_and_answered_over_webrtc(
         with running(*options) as service:
             page = f"{origin}/?url={quote(service.url)}"
             with visit(page, tmp_path / "p", microphone=microphone) as visited:
-                visited.page.locator("body[data-state=done]").wait_for(timeout=60_000)
+                visited.page.locator("body[data-state=done]").wait_for()
                 types = visited.page.locator("body").inner_text().split()
                 assert visited.console_errors == []
                 call_id = visited.page.locator("body").get_attribute("data-call-id")

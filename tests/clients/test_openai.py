@@ -11,6 +11,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from tests.service.harness import DATA, PACKET_S, SPOKEN_TURN, RunningService, recording
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.clients
 
@@ -30,7 +31,7 @@ def client_of(service: RunningService) -> AsyncOpenAI:
 async def collect(connection: Any, last: str) -> list[Any]:
     """Receive until an event of type ``last``."""
     events = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         async for event in connection:
             events.append(event)
             if event.type == last:

@@ -12,6 +12,7 @@ from agents.realtime import (
 )
 
 from tests.service.harness import PACKET_S, RunningService, recording
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.clients
 
@@ -28,7 +29,7 @@ async def run(service: RunningService) -> Any:
 
 async def until_the_answer_ends(session: Any) -> list[Any]:
     events = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         async for event in session:
             events.append(event)
             if event.type == "agent_end":

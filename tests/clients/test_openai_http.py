@@ -11,6 +11,7 @@ from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletionMessageFunctionToolCall
 
 from tests.service.harness import DATA, REPLY_TOKENS, RunningService
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.clients
 
@@ -225,7 +226,7 @@ def test_an_issued_key_opens_a_session_with_its_settings(
     async def talk() -> Any:
         other = AsyncOpenAI(base_url=f"{service.url}/v1", api_key=secret.value)
         async with other.realtime.connect(model="talkative") as connection:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 return await connection.recv()
 
     created = asyncio.run(talk())

@@ -12,10 +12,9 @@ from openai import AsyncOpenAI
 from tests.clients.test_openai import client_of
 from tests.gateway.rtc.caller import Caller, Recording, speech_48k
 from tests.service.harness import SPOKEN_TURN, RunningService, is_subsequence
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.clients
-
-TIMEOUT_S = 60.0
 
 
 def num_sessions(service: RunningService) -> int:
@@ -31,7 +30,7 @@ def called(
     async def run() -> None:
         caller = caller_of()
         try:
-            async with asyncio.timeout(TIMEOUT_S), client_of(service) as client:
+            async with asyncio.timeout(PATIENCE_S), client_of(service) as client:
                 await scenario(client, caller)
         finally:
             await caller.close()
@@ -87,7 +86,7 @@ def test_a_whip_client_sends_its_offer_as_it_is_and_deletes_the_call(
         def ask(path: str, method: str, body: bytes = b"") -> tuple[int, str, str]:
             request = urllib.request.Request(service.url + path, body, method=method)
             request.add_header("content-type", "application/sdp")
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
                 location = answer.headers.get("location") or ""
                 return answer.status, location, answer.read().decode()
 

@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ import pytest
 from tests.gateway.rtc.caller import speech_48k
 from tests.media.rtp_streams import spoken_payloads
 from tests.service.harness import SPOKEN_TURN, RunningService, is_subsequence
+from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.clients
 
@@ -28,8 +28,6 @@ Gst.init(None)
 wanted = "webrtcbin nicesink opusenc vp8enc rtpopuspay rtpvp8pay appsrc".split()
 raise SystemExit(any(Gst.ElementFactory.find(name) is None for name in wanted))
 """
-TIMEOUT_S = 60
-FREE_S = 12.0
 
 
 def has_package(name: str) -> str:
@@ -92,14 +90,11 @@ def test_it_speaks_and_is_answered(
         [*peer.command, service.url, str(recording)],
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert spoken.returncode == 0, spoken.stderr
     types = [json.loads(line)["type"] for line in spoken.stdout.splitlines()]
     assert types[0] == "session.created"
     assert is_subsequence(SPOKEN_TURN, types)
-    deadline = time.monotonic() + FREE_S
-    while service.get("/health")["sessions"] and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert service.get("/health")["sessions"] == 0
+    wait_until(service.is_empty, "the end of the session")

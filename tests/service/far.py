@@ -3,7 +3,6 @@
 import contextlib
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +12,12 @@ from playwright.sync_api import Response
 from tests.impairment import Profile
 from tests.network import ImpairedNetwork
 from tests.service.harness import RunningService, running
+from tests.waiting import PATIENCE_S, wait_until
 from tests.web.browser import Visit, visit
 
 CALLS = "/v1/realtime/calls"
 TURN_PORT = 3478
 TURN_SECRET = "known to two servers"
-START_S = 10.0
 
 
 @contextmanager
@@ -64,7 +63,12 @@ def far_call(
     microphone: Path | None = None,
     camera: Path | None = None,
 ) -> Iterator[tuple[Visit, Calls]]:
-    """Open the page at the client's end and start a call; it may still be on its way."""
+    """
+    Open the page at the client's end and start a call; it may still be on its way.
+
+    Waits for the end of the calls before: their good-byes may have been lost.
+    """
+    wait_until(service.is_empty, "the end of earlier sessions")
     network.set(profile)
     network.shift_ports(0)
     network.move_client(network.CLIENT)
@@ -83,9 +87,8 @@ def far_call(
         yield visited, calls
 
 
-def wait_for_transport(visited: Visit, name: str, *, within_s: float = 20.0) -> None:
-    way = visited.page.locator(f"body[data-transport={name}]")
-    way.wait_for(timeout=within_s * 1000)
+def wait_for_transport(visited: Visit, name: str) -> None:
+    visited.page.locator(f"body[data-transport={name}]").wait_for()
 
 
 @contextmanager
@@ -101,15 +104,15 @@ def turn_server(network: ImpairedNetwork, program: str, folder: Path) -> Iterato
     with network.inside("server"):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=folder)
         try:
-            deadline = time.monotonic() + START_S
-            while not _listens(network.SERVER, TURN_PORT):
-                assert process.poll() is None, "coturn has ended"
-                assert time.monotonic() < deadline, "coturn does not listen"
-                time.sleep(0.1)
+            wait_until(
+                lambda: _listens(network.SERVER, TURN_PORT) or process.poll() is not None,
+                "coturn to listen",
+            )
+            assert process.poll() is None, "coturn has ended"
             yield
         finally:
             process.terminate()
-            process.wait(timeout=START_S)
+            process.wait(timeout=PATIENCE_S)
 
 
 def _listens(host: str, port: int) -> bool:

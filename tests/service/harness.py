@@ -26,10 +26,10 @@ import soxr
 from websockets.sync.client import ClientConnection, connect
 
 from assistant.media.recordings import read_audio
+from tests.waiting import PATIENCE_S
 from tests.wire import emitted
 
 DATA = Path(__file__).parents[1] / "data"
-START_TIMEOUT_S = 60.0
 PACKET_S = 0.02
 REPLY_TOKENS = 80
 """Length of every reply of the service under test."""
@@ -72,16 +72,20 @@ class RunningService:
         assert self.process.stdout is not None
         self.ready_line = self.process.stdout.readline().strip()
         if not self.ready_line.startswith("ready "):
-            self.process.communicate(timeout=START_TIMEOUT_S)
+            self.process.communicate(timeout=PATIENCE_S)
             errors = self.log()
             self.close()
             raise AssertionError(f"not ready: {self.ready_line!r} {errors}")
         self.url = self.ready_line.split()[1]
 
     def get(self, path: str) -> dict[str, Any]:
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=PATIENCE_S) as answer:
             document: dict[str, Any] = json.load(answer)
         return document
+
+    def is_empty(self) -> bool:
+        """Say whether no session is open."""
+        return not self.get("/health")["sessions"]
 
     def engine_pid(self) -> int:
         """Return the process id of the engine."""
@@ -113,7 +117,7 @@ class RunningService:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(timeout=30)
+        status = self.process.wait(timeout=PATIENCE_S)
         self.close()
         return status
 
@@ -171,7 +175,7 @@ class Client:
     def send(self, type: str, **fields: Any) -> None:
         self.socket.send(json.dumps({"type": type, **fields}))
 
-    def receive(self, timeout_s: float = 20.0) -> dict[str, Any]:
+    def receive(self, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         text = self.socket.recv(timeout=timeout_s)
         assert isinstance(text, str)
         event: dict[str, Any] = json.loads(text)
@@ -180,7 +184,7 @@ class Client:
         self.times.append(time.monotonic())
         return event
 
-    def wait(self, type: str, timeout_s: float = 20.0) -> dict[str, Any]:
+    def wait(self, type: str, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         """Receive until an event of that type has come."""
         deadline = time.monotonic() + timeout_s
         while (remaining := deadline - time.monotonic()) > 0:

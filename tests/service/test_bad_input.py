@@ -8,9 +8,7 @@ import contextlib
 import json
 import socket
 import struct
-import time
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.service.harness import DATA, Client, RunningService, running
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.service
 
@@ -341,7 +340,7 @@ def test_one_session_too_many_is_refused_and_fits_again_later(
                 Client(service.url)
             assert refused.value.response.status_code == 503
             assert "Retry-After" in refused.value.response.headers
-        wait_until(lambda: service.get("/health")["sessions"] == 0)
+        wait_until(service.is_empty, "the end of all sessions")
         with Client(service.url):
             pass
 
@@ -358,8 +357,8 @@ def test_a_client_that_does_not_read_is_closed_by_the_deadline(
         with contextlib.suppress(ConnectionClosed, OSError):  # when it has had enough
             for _ in range(2000):
                 client.socket.send(picture(url))
-        wait_until(lambda: service.get("/health")["sessions"] == 0, 30)
-        wait_until(lambda: service.num_files() <= files, 30)
+        wait_until(service.is_empty, "the end of all sessions")
+        wait_until(lambda: service.num_files() <= files, "all files to be closed")
 
 
 def test_nothing_leaks_from_sessions_of_every_kind(service: RunningService) -> None:
@@ -373,7 +372,7 @@ def test_nothing_leaks_from_sessions_of_every_kind(service: RunningService) -> N
                 client.socket.socket.shutdown(socket.SHUT_RDWR)  # without goodbye
             else:
                 client.socket.close()
-        wait_until(lambda: service.get("/health")["sessions"] == 0)
+        wait_until(service.is_empty, "the end of all sessions")
 
     visit()
     files, memory = service.num_files(), service.rss_mb()
@@ -381,10 +380,3 @@ def test_nothing_leaks_from_sessions_of_every_kind(service: RunningService) -> N
         visit()
     assert service.num_files() <= files
     assert service.rss_mb() - memory < 30
-
-
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 10.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not is_so():
-        assert time.monotonic() < deadline, "it never came to be so"
-        time.sleep(0.05)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.waiting import PATIENCE_S
+
 pytestmark = pytest.mark.service
 
 
@@ -18,7 +20,7 @@ def start_fails(*arguments: str, environment: dict[str, str] | None = None) -> s
         [sys.executable, "-m", "assistant", "serve", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
         env={**os.environ, **(environment or {})},
     )

@@ -5,13 +5,13 @@ import json
 import socket
 import subprocess
 import sys
-import time
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.service.harness import DATA, Client, RunningService, running
+from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.service
 
@@ -28,7 +28,9 @@ def ask(
 ) -> tuple[int, dict[str, Any], dict[str, str]]:
     """Return status, document and headers of one answer."""
     parts = urlsplit(service.url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    connection = http.client.HTTPConnection(
+        parts.hostname or "", parts.port, timeout=PATIENCE_S
+    )
     try:
         connection.request("POST", PATH, body, headers)
         answer = connection.getresponse()
@@ -42,7 +44,7 @@ def streaming(service: RunningService, **keys: Any) -> socket.socket:
     """Begin a stream; return the socket once the first word is there."""
     body = request_of(stream=True, **keys)
     parts = urlsplit(service.url)
-    sock = socket.create_connection((parts.hostname, parts.port), timeout=30)
+    sock = socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE_S)
     head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
     sock.sendall(head.encode() + body)
     received = b""
@@ -51,11 +53,8 @@ def streaming(service: RunningService, **keys: Any) -> socket.socket:
     return sock
 
 
-def wait_until_idle(service: RunningService, timeout_s: float = 10) -> None:
-    deadline = time.monotonic() + timeout_s
-    while service.get("/health")["requests"]:
-        assert time.monotonic() < deadline, "a request is still being answered"
-        time.sleep(0.05)
+def wait_until_idle(service: RunningService) -> None:
+    wait_until(lambda: not service.get("/health")["requests"], "the end of all requests")
 
 
 def test_a_client_that_vanishes_ends_its_generation_and_is_no_error(
@@ -63,7 +62,7 @@ def test_a_client_that_vanishes_ends_its_generation_and_is_no_error(
 ) -> None:
     service.log()  # of the tests before
     streaming(service, max_tokens=4000).close()
-    wait_until_idle(service, timeout_s=2)
+    wait_until_idle(service)
     logged = service.log()
     assert "client left after" in logged
     assert "ERROR" not in logged
@@ -76,7 +75,7 @@ def test_a_body_over_the_bound_is_refused_before_it_is_read(
     service: RunningService,
 ) -> None:
     parts = urlsplit(service.url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as sock:
+    with socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE_S) as sock:
         head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {10**12}\r\n\r\n"
         sock.sendall(head.encode())
         assert sock.recv(4096).startswith(b"HTTP/1.1 413 ")
@@ -111,7 +110,9 @@ def test_a_question_from_the_command_line_is_answered_by_a_service_of_its_own(
 ) -> None:
     own = [sys.executable, "-m", "assistant", "ask", *arguments]
     sound = ["--task", "transcribe", "--audio", str(DATA / "LJ001-0002.flac")]
-    done = subprocess.run([*own, *sound], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [*own, *sound], capture_output=True, text=True, timeout=PATIENCE_S
+    )
     assert done.returncode == 0
     assert done.stdout.strip()
     assert done.stderr == ""
@@ -121,12 +122,12 @@ def test_an_answer_that_has_begun_ends_well_when_the_service_is_told_to_stop(
     arguments: tuple[str, ...],
 ) -> None:
     with running(*arguments) as service:
-        sock = streaming(service, max_tokens=300)
+        sock = streaming(service, max_tokens=100)
         service.process.terminate()
         received = b""
         with sock:
             while data := sock.recv(2**16):
                 received += data
         assert b"data: [DONE]" in received
-        assert service.process.wait(timeout=20) == 0
+        assert service.process.wait(timeout=PATIENCE_S) == 0
         service.stop()  # which closes its pipes

@@ -19,7 +19,7 @@ SCREENSHOTS = Path(__file__).parents[1] / "artifacts"
 @pytest.fixture(scope="module")
 def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("microphone")
-    return microphone_file(folder / "question.wav", RECORDING, times=2)
+    return microphone_file(folder / "question.wav", RECORDING, before_s=3.0, times=2)
 
 
 @pytest.fixture(scope="module")

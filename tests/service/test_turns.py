@@ -19,6 +19,7 @@ from tests.service.harness import (
     pcm,
     recording as clip,
 )
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.service
 
@@ -168,7 +169,7 @@ def test_the_talk_command_prints_an_answer(service: RunningService) -> None:
         [sys.executable, "-m", *command],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -182,7 +183,7 @@ def test_the_service_stops_quickly_and_cleanly_on_sigterm(
     with Client(service.url):
         began = time.monotonic()
         assert service.stop() == 0
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 20
 
 
 def test_health_says_which_model_answers(service: RunningService) -> None:

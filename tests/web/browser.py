@@ -14,7 +14,9 @@ from typing import Literal
 import cv2
 import numpy as np
 import soundfile
-from playwright.sync_api import BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Locator, Page, expect, sync_playwright
+
+from tests.waiting import PATIENCE_S
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 DESKTOP = (1280, 800)
@@ -84,10 +86,10 @@ class Visit:
     def turns(self) -> Locator:
         return self.page.locator(".turn")
 
-    def wait_for_answer(self, number: int = 1, *, timeout_s: float = 20.0) -> Locator:
+    def wait_for_answer(self, number: int = 1) -> Locator:
         """Wait until the answer of the ``number``-th turn is whole; return the turn."""
         turn = self.turns().nth(number - 1)
-        turn.locator(".reply[aria-busy=false]").wait_for(timeout=timeout_s * 1000)
+        turn.locator(".reply[aria-busy=false]").wait_for()
         return turn
 
     def write(self, text: str) -> None:
@@ -149,6 +151,8 @@ def visit(
             ignore_https_errors=True,
         )
         page = context.pages[0]
+        page.set_default_timeout(PATIENCE_S * 1000)
+        expect.set_options(timeout=PATIENCE_S * 1000)
         visited = Visit(page)
         page.on(
             "console",

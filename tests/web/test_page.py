@@ -2,8 +2,6 @@
 
 import base64
 import re
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import numpy.typing as npt
 import pytest
 from playwright.sync_api import expect
 
+from tests.waiting import wait_until
 from tests.web.browser import PHONE, camera_file, microphone_file, visit
 from tests.web.fake_server import ANSWER, CSP, FakeServer, Script, serve
 
@@ -36,13 +35,6 @@ def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def camera(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return camera_file(tmp_path_factory.mktemp("camera") / "man.mjpeg", VIDEO)
-
-
-def wait_until(is_true: Callable[[], object], what: str, timeout_s: float = 10.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not is_true():
-        assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}"
-        time.sleep(0.02)
 
 
 def decoded(image_base64: str) -> Picture:
@@ -108,9 +100,9 @@ AS_JPEG = """image => {
 def check_audio(server: FakeServer) -> None:
     appends = [r for r in server.received if r.event["type"] == "input_audio_buffer.append"]
     assert len(appends) > 100
-    # Typically: a busy machine may hold everything up for seconds.
+    # As they are heard and not in heaps; a busy machine hears late, and never early.
     took_s = [b.at_s - a.at_s for a, b in zip(appends, appends[25:], strict=False)]
-    assert np.median(took_s) == pytest.approx(25 * 0.020, rel=0.1)
+    assert 0.45 < np.median(took_s) < 2.0
     assert {len(base64.b64decode(r.event["audio"])) for r in appends} == {960}
     sound = sound_of(server)
     peaks = (
