@@ -21,7 +21,7 @@ from assistant.certificate import reachable_hosts, self_signed
 from assistant.config import Config, Effective
 from assistant.data_home import data_directory
 from assistant.errors import ConfigError, EngineError
-from assistant.gateway import app
+from assistant.gateway import app, heap
 from assistant.gateway.connection import Connection, HttpConnection
 from assistant.gateway.engine_client import EngineClient
 from assistant.gateway.engine_process import EngineProcess, EngineStartFailed
@@ -76,6 +76,7 @@ async def _serve(
         except EngineError as error:
             raise ConfigError(str(error)) from error
         watching = asyncio.create_task(engine.watch())
+        heap.keep_for_good()
         announce(
             f"ready {_url(config, listener)} model={ready.model} device={ready.device}"
         )

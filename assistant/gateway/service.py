@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 
 from assistant.config import Config
+from assistant.gateway import heap
 from assistant.gateway.call import Call
 from assistant.gateway.client_secrets import ClientSecrets
 from assistant.gateway.engine_client import EngineClient
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 KEEP_S = 60.0
 """How long a client may take for its next request; people read an answer first."""
+TIDY_AFTER_S = 3.0
+"""After the last one has left: its connection takes a moment to be taken down."""
 
 
 class Lines:
@@ -66,6 +69,10 @@ class Service:
 
     lines: Lines = field(init=False)
     """WebRTC connections, which no request of the server keeps."""
+    tidy: Callable[[], None] = heap.tidy
+    """Is called some time after the last session has left."""
+    tidy_after_s: float = TIDY_AFTER_S
+    _tidying: asyncio.TimerHandle | None = None
 
     def __post_init__(self) -> None:
         """Raises ConfigError now for what else would fail in every session."""
@@ -86,6 +93,15 @@ class Service:
         if call in self.calls:
             self.calls.discard(call)
             call.close()
+            if self._tidying is not None:
+                self._tidying.cancel()
+            loop = asyncio.get_running_loop()
+            self._tidying = loop.call_later(self.tidy_after_s, self._tidy)
+
+    def _tidy(self) -> None:
+        self._tidying = None
+        if not self.calls:
+            self.tidy()
 
     @property
     def model_names(self) -> frozenset[str]:
