@@ -185,6 +185,7 @@ class Call:
             return
         with self._contained():
             self._heard(self._senses.listen(samples))
+            self._carry_out()
 
     def see(self, picture: Frame, captured_s: float) -> None:
         """Take a checked picture of a media track, captured at that session time."""
@@ -213,7 +214,7 @@ class Call:
         if self._session.detects_turns:
             for probability in self._senses.probabilities():
                 self._session.receive_probability(probability, self.now())
-                self._carry_out()
+                self._act()
 
     async def _see(self, event: client.InputImageAppend) -> None:
         arrived = self.now()
@@ -275,6 +276,11 @@ class Call:
         self.audience.close()
 
     def _carry_out(self) -> None:
+        self._act()
+        if self.hang is None:
+            self._arm(self._session.deadline())
+
+    def _act(self) -> None:
         for action in self._session.actions():
             match action:
                 case Send():
@@ -293,8 +299,6 @@ class Call:
                     self._senses.skip()
                 case Hang():
                     self._hang(action)
-        if self.hang is None:
-            self._arm(self._session.deadline())
 
     def _judge_pause(self, question: JudgePause) -> None:
         """Ask in a thread how final a pause sounds: that takes 10 to 100 ms."""

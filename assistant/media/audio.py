@@ -211,6 +211,8 @@ class AudioRing:
         size = len(self._kept)
         place = start % size
         head = self._kept[place : place + stop - start]
+        if len(head) == stop - start:
+            return head.copy()
         return np.concatenate((head, self._kept[: stop - start - len(head)]))
 
     def _write(self, at: int, samples: Samples) -> None:
