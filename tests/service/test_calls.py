@@ -13,7 +13,7 @@ from tests.waiting import PATIENCE_S
 pytestmark = pytest.mark.service
 
 EXIT_S = 20.0
-"""Before a vanished peer would be given up, which takes 30 s where nobody closes it."""
+"""Less than aiortc, left to itself, waits for a peer that has vanished: 30 s."""
 
 
 async def opened(service: RunningService, caller: Caller) -> None:
