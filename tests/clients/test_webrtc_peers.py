@@ -12,7 +12,7 @@ import pytest
 from tests.gateway.rtc.caller import speech_48k
 from tests.media.rtp_streams import spoken_payloads
 from tests.service.harness import SPOKEN_TURN, RunningService, is_subsequence
-from tests.waiting import PATIENCE_S, wait_until
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.clients
 
@@ -97,4 +97,4 @@ def test_it_speaks_and_is_answered(
     types = [json.loads(line)["type"] for line in spoken.stdout.splitlines()]
     assert types[0] == "session.created"
     assert is_subsequence(SPOKEN_TURN, types)
-    wait_until(service.is_empty, "the end of the session")
+    service.wait_for_sessions(0)

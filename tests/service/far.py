@@ -68,7 +68,7 @@ def far_call(
 
     Waits for the end of the calls before: their good-byes may have been lost.
     """
-    wait_until(service.is_empty, "the end of earlier sessions")
+    service.wait_for_sessions(0)
     network.set(profile)
     network.shift_ports(0)
     network.move_client(network.CLIENT)

@@ -26,7 +26,7 @@ import soxr
 from websockets.sync.client import ClientConnection, connect
 
 from assistant.media.recordings import read_audio
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, wait_until
 from tests.wire import emitted
 
 DATA = Path(__file__).parents[1] / "data"
@@ -83,9 +83,11 @@ class RunningService:
             document: dict[str, Any] = json.load(answer)
         return document
 
-    def is_empty(self) -> bool:
-        """Say whether no session is open."""
-        return not self.get("/health")["sessions"]
+    def wait_for_sessions(self, count: int) -> None:
+        """Wait until so many are open: one whose client has vanished lasts for seconds."""
+        wait_until(
+            lambda: self.get("/health")["sessions"] == count, f"{count} open sessions"
+        )
 
     def engine_pid(self) -> int:
         """Return the process id of the engine."""

@@ -340,7 +340,7 @@ def test_one_session_too_many_is_refused_and_fits_again_later(
                 Client(service.url)
             assert refused.value.response.status_code == 503
             assert "Retry-After" in refused.value.response.headers
-        wait_until(service.is_empty, "the end of all sessions")
+        service.wait_for_sessions(0)
         with Client(service.url):
             pass
 
@@ -357,7 +357,7 @@ def test_a_client_that_does_not_read_is_closed_by_the_deadline(
         with contextlib.suppress(ConnectionClosed, OSError):  # when it has had enough
             for _ in range(2000):
                 client.socket.send(picture(url))
-        wait_until(service.is_empty, "the end of all sessions")
+        service.wait_for_sessions(0)
         wait_until(lambda: service.num_files() <= files, "all files to be closed")
 
 
@@ -372,7 +372,7 @@ def test_nothing_leaks_from_sessions_of_every_kind(service: RunningService) -> N
                 client.socket.socket.shutdown(socket.SHUT_RDWR)  # without goodbye
             else:
                 client.socket.close()
-        wait_until(service.is_empty, "the end of all sessions")
+        service.wait_for_sessions(0)
 
     visit()
     files, memory = service.num_files(), service.rss_mb()

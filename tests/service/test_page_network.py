@@ -92,7 +92,7 @@ def test_a_nat_that_maps_anew_ends_nothing(
         wait_for_transport(visited, "webrtc")
         assert visited.turns().count() == 2
         assert len(set(calls.locations)) == 1
-        assert far.get("/health")["sessions"] == 1
+        far.wait_for_sessions(1)
 
 
 def test_who_moves_to_another_network_is_back_in_seconds_with_the_answer_unfinished(
@@ -117,7 +117,7 @@ def test_who_moves_to_another_network_is_back_in_seconds_with_the_answer_unfinis
         visited.write("And then?")
         visited.wait_for_answer(3)
         assert visited.turns().count() == 3
-        assert far.get("/health")["sessions"] == 1
+        far.wait_for_sessions(1)
         sys.stdout.write(f"back after {back_s:.1f} s\n")  # see it with ``pytest -s``
         assert back_s < BACK_S
 
@@ -135,7 +135,7 @@ def test_a_tunnel_of_five_seconds_ends_nothing(
         visited.write("Are you there?")
         visited.wait_for_answer(2)
         assert len(set(calls.locations)) == 1
-        assert far.get("/health")["sessions"] == 1
+        far.wait_for_sessions(1)
 
 
 def test_three_questions_are_three_turns_where_a_tenth_is_lost(
@@ -179,4 +179,4 @@ def test_without_udp_and_without_turn_the_page_goes_on_by_websocket_and_says_so(
         wait_for_transport(visited, "websocket")
         expect(visited.page.get_by_role("alert")).to_contain_text("WebSocket")
         visited.wait_for_answer(1)
-        assert far.get("/health")["sessions"] == 1
+        far.wait_for_sessions(1)

@@ -66,4 +66,4 @@ def test_where_no_media_comes_through_the_page_goes_on_by_websocket_and_says_so(
         expect(visited.page.get_by_role("alert")).to_contain_text("WebSocket")
         visited.wait_for_answer()
         assert transport_of(visited) == "websocket"
-        assert service.get("/health")["sessions"] == 1
+        service.wait_for_sessions(1)
